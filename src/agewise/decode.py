@@ -1,0 +1,322 @@
+"""From network outputs to years, spread, interval and gender: the one home of each formula. Pure numpy.
+
+The age is always an expectation, never the likeliest class: the mean uses what the network knows of all
+ages and is not bound to whole years; it costs some pull towards the middle at both ends of the range.
+Training's losses have twins of these formulas in torch, held to these by tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from agewise.card import (
+    AgeSpec,
+    BinsAge,
+    Calibration,
+    ExpectationAge,
+    GenderSpec,
+    RegressionAge,
+    SoftStagewiseAge,
+)
+from agewise.errors import ModelError
+from agewise.types import FloatArray, Gender
+
+Outputs = Mapping[str, npt.NDArray[np.generic]]
+
+_ROUNDING = 1e-6  # how far below zero a float32 probability may fall by rounding
+
+
+@dataclass(frozen=True, slots=True)
+class AgeEstimates:
+    """Ages of n faces.
+
+    Args:
+        years: float64 (n,).
+        std_years: float64 (n,), 0 where the model says nothing of its spread.
+        probs_over_ages: float64 (n, ages) or None.
+        class_ages: float64 (ages,) or None.
+    """
+
+    years: FloatArray
+    std_years: FloatArray
+    probs_over_ages: FloatArray | None = None
+    class_ages: FloatArray | None = None
+
+
+def softmax(logits: FloatArray) -> FloatArray:
+    """Softmax over the last axis."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    result: FloatArray = shifted / shifted.sum(axis=-1, keepdims=True)
+    return result
+
+
+def expectation(probs_over_ages: FloatArray, class_ages: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and variance of distributions over ages.
+
+    Args:
+        probs_over_ages: (n, ages), rows sum to 1.
+        class_ages: (ages,) in years.
+
+    Returns:
+        Years (n,) and squared years (n,).
+
+    Source: Rothe, Timofte, Van Gool: «Deep expectation of real and apparent age from a single image
+    without facial landmarks» (DEX), IJCV 2018, eq. 1.
+
+    >>> mean, variance = expectation(np.array([[0.25, 0.5, 0.25]]), np.array([20.0, 30.0, 40.0]))
+    >>> mean.tolist(), variance.tolist()
+    ([30.0], [50.0])
+    """
+    mean = probs_over_ages @ class_ages
+    variance = probs_over_ages @ (class_ages * class_ages) - mean * mean
+    return mean, np.maximum(variance, 0.0)
+
+
+def class_bins(probs_over_bins: FloatArray, bins: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and variance of distributions over age bins, each age within a bin equally likely.
+
+    Args:
+        probs_over_bins: (n, bins), rows sum to 1.
+        bins: (bins, 2), [low, high) in years; gaps are allowed, as Adience has them.
+
+    >>> mean, variance = class_bins(np.array([[0.5, 0.5]]), np.array([[0.0, 12.0], [12.0, 24.0]]))
+    >>> mean.tolist(), variance.tolist()
+    ([12.0], [48.0])
+    """
+    middle, width = bins.mean(axis=1), bins[:, 1] - bins[:, 0]
+    mean = probs_over_bins @ middle
+    square = probs_over_bins @ (middle * middle + width * width / 12)
+    return mean, np.maximum(square - mean * mean, 0.0)
+
+
+def regression(
+    values: FloatArray, scale: float, offset: float, log_variances: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Years value · scale + offset (n,), and their variance exp(log_variance) · scale² (0 where not given).
+
+    >>> years, variance = regression(np.array([0.3]), 100.0, 0.0, np.log(np.array([0.0025])))
+    >>> years.round(6).tolist(), variance.round(6).tolist()
+    ([30.0], [25.0])
+    """
+    years = values * scale + offset
+    variance = np.zeros_like(years) if log_variances is None else np.exp(log_variances) * scale**2
+    return years, variance
+
+
+def soft_stagewise(
+    probs: Sequence[FloatArray],
+    deltas: Sequence[FloatArray],
+    etas: Sequence[FloatArray],
+    *,
+    age_range: float = 101.0,
+    lambda_d: float = 1.0,
+    lambda_local: float = 1.0,
+) -> tuple[FloatArray, FloatArray]:
+    """SSR-Net's soft stagewise regression.
+
+    age = V · Σ_k [ Σ_i (i + λ_local · η_k,i) · p_k,i ] / (s_1 · … · s_k), with s_k = n_k · (1 + λ_d · δ_k) for the
+    n_k classes of stage k, i from 0.
+
+    Args:
+        probs: a stage each, (n, n_k); not normalised: SSR-Net puts a ReLU where others have a softmax.
+        deltas: a stage each, (n,) or (n, 1).
+        etas: a stage each, (n, n_k).
+        age_range: V, 101 for age.
+        lambda_d, lambda_local: the strengths of the shifts.
+
+    Returns:
+        Years (n,), and a variance (n,) that is ours, not the paper's: each stage's classes are taken as
+        independent draws in proportion to p_k.
+
+    Source: Yang, Huang, Lin, Hsiu, Chuang: «SSR-Net: A Compact Soft Stagewise Regression Network for Age
+    Estimation», IJCAI 2018, eqs. 2-5.
+
+    >>> p = [np.array([[0.0, 1.0, 0.0]]), np.array([[0.5, 0.0, 0.5]])]
+    >>> d, e = [np.zeros((1, 1)), np.zeros((1, 1))], [np.zeros((1, 3)), np.zeros((1, 3))]
+    >>> years, variance = soft_stagewise(p, d, e, age_range=90.0)
+    >>> years.round(6).tolist(), variance.round(6).tolist()
+    ([40.0], [100.0])
+    """
+    years = np.zeros(len(probs[0]))
+    variance = np.zeros(len(probs[0]))
+    product = np.ones(len(probs[0]))
+    for p, delta, eta in zip(probs, deltas, etas, strict=True):
+        product = product * p.shape[1] * (1 + lambda_d * delta.reshape(-1))
+        place = np.arange(p.shape[1]) + lambda_local * eta
+        mass = p.sum(axis=1)
+        first, second = (place * p).sum(axis=1), (place * place * p).sum(axis=1)
+        years += first / product
+        # mass² · (E[place²] − E[place]²) under p / mass
+        variance += np.maximum(mass * second - first * first, 0.0) / (product * product)
+    return years * age_range, variance * age_range**2
+
+
+def _array(outputs: Outputs, name: str) -> FloatArray:
+    if name not in outputs:
+        raise ModelError(f"the card names the output {name!r}; the network has {', '.join(outputs)}")
+    array = np.asarray(outputs[name], dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise ModelError(f"the network's output {name!r} holds values that are not finite")
+    return array
+
+
+def _column(outputs: Outputs, name: str) -> FloatArray:
+    """One number a face: (n,) from (n,) or (n, 1)."""
+    values = _array(outputs, name)
+    if not (values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1)):
+        raise ModelError(f"the card promises one number a face in {name!r}; the network gave {values.shape}")
+    return values.reshape(-1)
+
+
+def _distribution(outputs: Outputs, name: str, activation: str, classes: int) -> FloatArray:
+    values = _array(outputs, name)
+    if values.ndim != 2 or values.shape[1] != classes:
+        raise ModelError(f"the card promises {classes} classes in {name!r}; the network gave {values.shape}")
+    if activation == "softmax":
+        return softmax(values)
+    total = values.sum(axis=1, keepdims=True)
+    if (values < -_ROUNDING).any() or not (total > _ROUNDING).all():
+        raise ModelError(
+            f"the card promises probabilities in {name!r}; the network gave negative numbers or nothing but "
+            "zeros. If they are logits, the card's activation should be 'softmax'"
+        )
+    probs: FloatArray = np.clip(values, 0.0, None) / total
+    return probs
+
+
+def _stages(outputs: Outputs, spec: SoftStagewiseAge) -> tuple[list[FloatArray], list[FloatArray], list[FloatArray]]:
+    """Probabilities (n, n_k), deltas (n,) and etas (n, n_k) of each stage, their shapes checked."""
+    probs = [_array(outputs, name) for name in spec.probs]
+    deltas = [_column(outputs, name) for name in spec.deltas]
+    etas = [_array(outputs, name) for name in spec.etas]
+    for p, delta, eta in zip(probs, deltas, etas, strict=True):
+        if p.ndim != 2 or eta.shape != p.shape or len(delta) != len(p) or len(p) != len(probs[0]):
+            raise ModelError(
+                "a stage has probabilities (n, classes), one delta a face and etas like the probabilities; "
+                f"the network gave {p.shape}, {delta.shape} and {eta.shape}"
+            )
+    return probs, deltas, etas
+
+
+def decode_ages(outputs: Outputs, spec: AgeSpec) -> AgeEstimates:
+    """Ages of a batch, as the card's `age` says.
+
+    Raises:
+        ModelError: an output that the card names is missing, of the wrong shape, or not finite, or gives
+            ages that are not.
+    """
+    # Finite outputs may still overflow, and a saturated delta of -1 divides by zero: judged below, once for all.
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        ages = _decode_ages(outputs, spec)
+    if not (np.isfinite(ages.years).all() and np.isfinite(ages.std_years).all()):
+        raise ModelError("the network's outputs, decoded as the card says, give ages that are not finite")
+    return ages
+
+
+def _decode_ages(outputs: Outputs, spec: AgeSpec) -> AgeEstimates:
+    match spec:
+        case ExpectationAge():
+            ages = np.asarray(spec.class_ages)
+            probs = _distribution(outputs, spec.output, spec.activation, len(ages))
+            years, variance = expectation(probs, ages)
+            return AgeEstimates(years, np.sqrt(variance), probs, ages)
+        case BinsAge():
+            bins = np.asarray(spec.bins)
+            probs = _distribution(outputs, spec.output, spec.activation, len(bins))
+            years, variance = class_bins(probs, bins)
+            return AgeEstimates(years, np.sqrt(variance), probs, bins.mean(axis=1))
+        case RegressionAge():
+            name = spec.log_variance_output
+            logs = None if name is None else _column(outputs, name)
+            values = _column(outputs, spec.output)
+            if logs is not None and logs.shape != values.shape:
+                raise ModelError(f"the network gave {len(values)} ages, but {len(logs)} log-variances in {name!r}")
+            years, variance = regression(values, spec.scale, spec.offset, logs)
+            return AgeEstimates(years, np.sqrt(variance))
+        case SoftStagewiseAge():
+            years, variance = soft_stagewise(
+                *_stages(outputs, spec),
+                age_range=spec.age_range,
+                lambda_d=spec.lambda_d,
+                lambda_local=spec.lambda_local,
+            )
+            return AgeEstimates(years, np.sqrt(variance))
+        case _ as never:
+            assert_never(never)
+
+
+def decode_female_probability(outputs: Outputs, spec: GenderSpec) -> FloatArray:
+    """The probability of «female» for each face of a batch, (n,), after the card's temperature.
+
+    Raises:
+        ModelError: the output is missing, of the wrong shape for the card's activation, or not finite.
+
+    >>> spec = GenderSpec(output="g", order=(Gender.MALE, Gender.FEMALE), activation="softmax", temperature=2.0)
+    >>> decode_female_probability({"g": np.array([[0.0, 2.0]])}, spec).round(4).tolist()
+    [0.7311]
+    """
+    log_odds: FloatArray  # of order[1]
+    values = _array(outputs, spec.output)
+    if values.ndim == 2 and values.shape[1] == 2 and spec.activation != "sigmoid":
+        if spec.activation == "softmax":
+            log_odds = values[:, 1] - values[:, 0]
+        else:
+            logs = np.log(np.clip(_distribution(outputs, spec.output, "none", 2), 1e-9, None))
+            log_odds = logs[:, 1] - logs[:, 0]
+    elif (values.ndim == 1 or values.shape[1:] == (1,)) and spec.activation != "softmax":
+        values = values.reshape(-1)
+        if spec.activation == "sigmoid":
+            log_odds = values
+        else:
+            share = np.clip(values, 1e-6, 1 - 1e-6)
+            log_odds = np.log(share / (1 - share))
+    else:
+        wanted = {"softmax": "two numbers", "sigmoid": "one number", "none": "two numbers or one"}[spec.activation]
+        raise ModelError(
+            f"the card promises {wanted} a face in {spec.output!r} (activation {spec.activation!r}); "
+            f"the network gave {values.shape}"
+        )
+    if spec.order[1] is Gender.MALE:
+        log_odds = -log_odds
+    result: FloatArray = 1 / (1 + np.exp(-np.clip(log_odds / spec.temperature, -50, 50)))
+    return result
+
+
+def likelier_gender(female_probability: float) -> tuple[Gender, float]:
+    """The likelier label and its probability, 0.5 to 1.
+
+    >>> likelier_gender(0.25)
+    (<Gender.MALE: 'male'>, 0.75)
+    """
+    if female_probability >= 0.5:
+        return Gender.FEMALE, min(female_probability, 1.0)
+    return Gender.MALE, min(1.0 - female_probability, 1.0)
+
+
+def interval(years: float, std_years: float, calibration: Calibration, level: float) -> tuple[float, float]:
+    """The interval that holds the true age of a share `level` of faces like those it was calibrated on.
+
+    Split-conformal, in bands of the predicted age: radius = the band's quantile of |age − estimate|, or, where
+    the table is normalised, of |age − estimate| / max(spread, floor), times max(spread, floor). A band holds
+    its lower edge and not its upper one. Cut at 0, as no age is less; it always holds the estimate, be that
+    below 0 itself, as a regression's may be.
+
+    Raises:
+        ModelError: the card has no table for that level.
+
+    Source: Papadopoulos et al., «Inductive Confidence Machines for Regression», ECML 2002; in bands
+    («Mondrian»): Vovk, Lindsay, Nouretdinov, Gammerman, 2003.
+    """
+    table = next((table for table in calibration.intervals if abs(table.level - level) < 1e-9), None)
+    if table is None:
+        known = ", ".join(f"{table.level:g}" for table in calibration.intervals)
+        raise ModelError(f"the card has no interval of level {level:g}; it has {known}")
+    radius = table.radii[int(np.searchsorted(table.edges, years, side="right"))]
+    if table.normalised:
+        radius *= max(std_years, table.spread_floor)
+    return min(years, max(0.0, years - radius)), max(years + radius, 0.0)
