@@ -42,9 +42,9 @@ def read(text: str) -> ModelCard:
 
 def within(fields: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     """A copy of a card's fields with one inner field replaced, or removed where the value is `...`."""
-    copy = json.loads(json.dumps(fields))
+    copy: dict[str, Any] = json.loads(json.dumps(fields))
     *folders, last = path.split(".")
-    part = copy
+    part: Any = copy
     for name in folders:
         part = part[int(name)] if isinstance(part, list) else part[name]
     if value is ...:
@@ -62,7 +62,7 @@ def test_there_and_back(card_fields: Fields, age: dict[str, Any]) -> None:
     card = ModelCard.model_validate(card_fields(age=age))
     assert read(card.to_json()) == card
     got = card.age.model_dump()
-    assert {name: got[name] for name in age} == json.loads(json.dumps(age), object_hook=tuples)
+    assert {name: got[name] for name in age} == tuples(age)
     assert "\n" not in card.to_json()
 
 

@@ -184,8 +184,8 @@ def ssr_outputs(seed: int, n: int = 7, classes: tuple[int, ...] = (3, 3, 3)) -> 
 
 
 def ssr_spec(stages: int = 3, **options: Any) -> SoftStagewiseAge:
-    names = {part: tuple(f"{part[0]}{k}" for k in range(stages)) for part in ("probs", "deltas", "etas")}
-    return SoftStagewiseAge(**names, **options)
+    probs, deltas, etas = (tuple(f"{letter}{k}" for k in range(stages)) for letter in "pde")
+    return SoftStagewiseAge(probs=probs, deltas=deltas, etas=etas, **options)
 
 
 def test_ssr_net_by_hand() -> None:
@@ -476,8 +476,10 @@ def test_a_missing_gender_output_is_named() -> None:
     ],
 )
 def test_the_likelier_gender(female: float, label: Gender, probability: float) -> None:
-    assert decode.likelier_gender(female) == (label, pytest.approx(probability, abs=1e-12))
-    assert 0.5 <= decode.likelier_gender(female)[1] <= 1.0
+    got, its_probability = decode.likelier_gender(female)
+    assert got is label
+    assert its_probability == pytest.approx(probability, abs=1e-12)
+    assert 0.5 <= its_probability <= 1.0
 
 
 # ---------------------------------------------------------------- intervals

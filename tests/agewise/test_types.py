@@ -30,7 +30,7 @@ def test_gender_is_its_name() -> None:
     assert json.dumps(Gender.MALE) == '"male"'
     assert Gender("female") is Gender.FEMALE
     with pytest.raises(ValueError, match="0 is not a valid Gender"):
-        Gender(0)
+        Gender(0)  # type: ignore[arg-type]
 
 
 # ---------------------------------------------------------------- detections

@@ -152,14 +152,14 @@ def test_one_engine_may_be_run_by_several_threads_at_once(make_onnx: MakeOnnx) -
 def test_bytes_that_are_no_model(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "broken model.onnx"
     path.write_bytes(data)
-    for model, options, name in (
-        (path, {}, str(path)),
-        (data, {}, "the model given as bytes"),
-        (data, {"name": "mine"}, "mine"),
+    for model, name, shown in (
+        (path, None, str(path)),
+        (data, None, "the model given as bytes"),
+        (data, "mine", "mine"),
     ):
         with pytest.raises(ModelError) as caught:
-            OnnxEngine(model, **options)
-        assert str(caught.value).startswith(f"{name} is not a model that ONNX Runtime ")
+            OnnxEngine(model, name=name)
+        assert str(caught.value).startswith(f"{shown} is not a model that ONNX Runtime ")
         assert f"can load ({len(data)} bytes): " in str(caught.value)
         assert "\n" not in str(caught.value)
 

@@ -27,7 +27,8 @@ from agewise.imaging.read import DEFAULT_MAX_PIXELS, read_image
 from agewise.types import UInt8Array
 
 WIDTH, HEIGHT = 48, 32
-needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF decoder")
+HAS_AVIF = "avif" in features.modules and features.check("avif")
+needs_avif = pytest.mark.skipif(not HAS_AVIF, reason="this Pillow has no AVIF decoder")
 
 
 def ramp_rgb() -> UInt8Array:
@@ -375,24 +376,39 @@ BROKEN_EXIF = {
 }
 
 
+def exif_in(format_name: str) -> Callable[[bytes], bytes]:
+    options: dict[str, Any] = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95, "subsampling": 0}}.get(
+        format_name, {}
+    )
+    return lambda payload: encode(ramp_rgb(), format_name, exif=payload, **options)
+
+
+EXIF_CARRIERS = [
+    pytest.param(with_exif_only, id="jpeg"),
+    *(pytest.param(exif_in(name), id=f"by-pillow-{name}") for name in ("JPEG", "PNG", "WEBP")),
+]
+
+
+@pytest.mark.parametrize("carry", EXIF_CARRIERS)
 @pytest.mark.parametrize("payload", BROKEN_EXIF.values(), ids=BROKEN_EXIF.keys())
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow tells of it
-def test_broken_exif_does_not_cost_the_picture(payload: bytes) -> None:
-    assert_near(read_image(with_exif_only(payload)), ramp_rgb(), 3)
+def test_broken_exif_does_not_cost_the_picture(payload: bytes, carry: Callable[[bytes], bytes]) -> None:
+    assert_near(read_image(carry(payload)), ramp_rgb(), 3)
 
 
+@pytest.mark.parametrize("carry", EXIF_CARRIERS)
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_exif_with_any_bytes_flipped_does_not_cost_the_picture() -> None:
+def test_exif_with_any_bytes_flipped_does_not_cost_the_picture(carry: Callable[[bytes], bytes]) -> None:
     tags = exif(1)
     tags[0x010F], tags[0x011A], tags[0x0128] = "maker", 72.0, 2
     tags.get_ifd(0x8769)[0x9003] = "2026:11:23 08:00:00"
     good = tags.tobytes()
     rng = random.Random(0)
-    for _ in range(400):
+    for _ in range(200):
         payload = bytearray(good)
         for _ in range(rng.randint(1, 6)):
             payload[rng.randrange(6, len(payload))] = rng.randrange(256)
-        pixels = read_image(with_exif_only(bytes(payload)))
+        pixels = read_image(carry(bytes(payload)))
         assert sorted(pixels.shape) == [3, HEIGHT, WIDTH], payload.hex()
 
 
@@ -490,7 +506,7 @@ def test_a_file_cut_short_is_refused_or_whole(format_name: str, options: dict[st
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_damaged_bytes_give_a_picture_or_an_image_error() -> None:
     rng = random.Random(0)
-    names = ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"] + (["AVIF"] if features.check("avif") else [])
+    names = ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"] + ["AVIF"] * HAS_AVIF
     for data in [encode(ramp_rgb(), name) for name in names]:
         for _ in range(150):
             damaged = bytearray(data)
@@ -567,12 +583,13 @@ def test_108_megapixels_are_read_when_allowed(recwarn: pytest.WarningsRecorder) 
 def test_pillows_own_limit_neither_warns_nor_refuses_nor_moves(
     monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
+    picture = np.zeros((400, 600, 3), dtype=np.uint8)  # more than twice that
     for name in ("JPEG", "PNG", "BMP", "GIF"):
-        assert read_image(encode(ramp_rgb(), name)).shape == (HEIGHT, WIDTH, 3)
-    with pytest.raises(ImageTooLargeError, match="MAX_IMAGE_PIXELS"):  # where Pillow's readers ask it themselves
-        read_image(encode(ramp_rgb(), "TIFF"))
-    assert Image.MAX_IMAGE_PIXELS == 100
+        assert read_image(encode(picture, name)).shape == (400, 600, 3)
+    with suppress(ImageTooLargeError):  # newer Pillows ask it inside this reader: then it must be this error
+        read_image(encode(picture, "TIFF"))
+    assert Image.MAX_IMAGE_PIXELS == 100_000
     assert not recwarn.list
 
 
@@ -724,7 +741,7 @@ import sys, warnings
 import cv2, numpy, PIL.Image, PIL.ImageFile
 def state():
     return (PIL.Image.MAX_IMAGE_PIXELS, PIL.ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters),
-            PIL.Image.WARN_POSSIBLE_FORMATS, PIL.ImageFile.MAXBLOCK)
+            PIL.ImageFile.MAXBLOCK)
 before = state()
 from agewise.imaging import read_image
 assert "PIL.AvifImagePlugin" not in sys.modules and "torch" not in sys.modules

@@ -50,7 +50,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         assert package == "agewise.weights"
         return folder
 
-    monkeypatch.setattr(models.resources, "files", files)
+    monkeypatch.setattr("agewise.store.models.resources.files", files)
     return folder
 
 
