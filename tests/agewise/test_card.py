@@ -189,6 +189,7 @@ def test_a_missing_field_is_named(card_fields: Fields, path: str) -> None:
         ("crop.margin", 9, "crop: margin is a share of the box, -0.4 to 2, got 9"),
         ("crop.template", [[0.1, 0.2]], "crop: a landmark template has five points"),
         ("crop.template", [[38, 51], [73, 51], [56, 71], [41, 92], [70, 92]], "crop: a landmark template is in shares"),
+        ("crop.template", [[-0.1, 0], [1, 0], [0.5, 0.5], [0, 1], [1, 1]], "a landmark template is in shares"),
         ("age.kind", "argmax", "age: "),
         ("age.kind", ..., "age: "),
         ("age.class_ages", [30], "age.expectation.class_ages: "),

@@ -71,8 +71,10 @@ class OnnxEngine:
         options.intra_op_num_threads = config.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # failures come as exceptions; the log would only repeat them
-        # Without this, the arena keeps the largest batch's memory for ever.
+        # Without these two, the arena keeps the largest batch's memory for ever, and a memory plan is kept for each
+        # input shape that ever came: P-Net gets new shapes with each size of picture. Neither made a run slower.
         options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         name = name or (str(model) if isinstance(model, Path) else "the model given as bytes")
         try:

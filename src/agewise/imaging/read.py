@@ -311,6 +311,6 @@ def _guessed_white(values: npt.NDArray[Any], mode: str, name: str) -> int:
     """What stands for white in a picture that does not say: the least usual scale that holds all values."""
     low, high = values.min(), values.max()
     for white in (255, 65535) if mode == "I" else (1, 255, 65535):
-        if 0 <= low and high <= white:
+        if low >= 0 and high <= white:
             return white
     raise ImageReadError(f"{name}: 32-bit values from {low} to {high}: expected 0..1, 0..255 or 0..65535; scale it")

@@ -110,7 +110,7 @@ def find_model(name_or_path: str | Path) -> ModelFile:
     """
     name = str(name_or_path)
     # Judged as it was typed: Path("./model") would drop the "./" that says that it is a path.
-    looks_like_path = name.lower().endswith(".onnx") or os.sep in name or (os.altsep or os.sep) in name
+    looks_like_path = name.lower().endswith(".onnx") or any(sep in name for sep in (os.sep, os.altsep) if sep)
     if not looks_like_path:
         for entry in embedded_files():
             if entry.kind == "estimator" and entry.name == name:

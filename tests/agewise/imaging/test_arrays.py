@@ -42,6 +42,7 @@ ARRAYS: list[tuple[str, Any, Any, Any]] = [
     ("columns first in memory", np.asfortranarray(small()), "RGB", small()),
     ("a view, backwards", small()[::-1, ::-1], "RGB", small()[::-1, ::-1]),
     ("every second pixel", small()[::2, ::2], "BGR", small()[::2, ::2, ::-1]),
+    ("a masked array", np.ma.masked_array(small(), mask=small() > 99), "RGB", small()),
     ("one pixel", np.full((1, 1, 3), 7, np.uint8), "RGB", [[[7, 7, 7]]]),
 ]
 
@@ -51,6 +52,7 @@ def test_arrays(array: Any, order: Any, expected: Any) -> None:
     before = array.copy()
     pixels = read_image(array, color_order=order)
     assert pixels.dtype == np.uint8
+    assert type(pixels) is np.ndarray
     assert pixels.flags.c_contiguous
     assert pixels.tolist() == np.asarray(expected).tolist()
     assert np.array_equal(array, before)

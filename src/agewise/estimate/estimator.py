@@ -1,0 +1,145 @@
+"""A model with its card: crops in, predictions out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from agewise import decode
+from agewise.card import ModelCard, read_card, synthetic_crop
+from agewise.engine import Engine, EngineConfig, OnnxEngine
+from agewise.errors import ArrayError, GoldenCheckError, ModelError
+from agewise.imaging.crop import crop_face
+from agewise.imaging.normalise import to_network_input
+from agewise.store import DEFAULT_MODEL, find_model
+from agewise.types import Detection, FloatArray, Prediction, UInt8Array
+
+
+class Estimator:
+    """Estimates age and gender from faces.
+
+    Args:
+        model: the name of an embedded model, or the path of an `.onnx` file with a card.
+        engine_config: threads and providers.
+        batch: most crops in one network call; bounds memory.
+        level: of the intervals; the card must have a table for it, if it has any calibration.
+        engine: instead of `model`, a network that is open already (its metadata hold the card).
+
+    Raises:
+        UnknownModelError: no such model.
+        CardError: the file has no card, or one that makes no sense.
+        GoldenCheckError: the network does not answer as its card promises.
+        ModelError: the file is no network, or has no interval of that level.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = DEFAULT_MODEL,
+        *,
+        engine_config: EngineConfig | None = None,
+        batch: int = 32,
+        level: float = 0.9,
+        engine: Engine | None = None,
+    ) -> None:
+        if batch < 1:
+            raise ValueError(f"batch must be at least 1, got {batch}")
+        self.name = str(model) if engine is None else "engine"
+        self._engine = engine or OnnxEngine(find_model(model).data, engine_config, name=self.name)
+        self.card: ModelCard = read_card(self._engine.metadata, self.name)
+        self._batch = batch
+        self._level = level
+        calibration = self.card.calibration
+        if calibration is not None:
+            decode.interval(30.0, 1.0, calibration, level)  # an unknown level is refused now, not at the first face
+        check_golden(self)
+
+    def crop(self, image_rgb: UInt8Array, detection: Detection) -> UInt8Array:
+        """The crop that the network sees of a face: uint8 RGB (size, size, 3)."""
+        return crop_face(image_rgb, detection, self.card.crop, self.card.input.size)
+
+    def run(self, crops_rgb: UInt8Array) -> tuple[decode.AgeEstimates, FloatArray | None]:
+        """Ages, and probabilities of «female» (n,) or None, of crops: uint8 RGB (n, size, size, 3).
+
+        Raises:
+            ArrayError: crops of another size, shape or type.
+            ModelError: the network's outputs are not what the card promises.
+        """
+        spec = self.card.input
+        if crops_rgb.ndim != 4 or crops_rgb.shape[1:] != (spec.size, spec.size, 3):
+            raise ArrayError(
+                f"{self.card.name} takes uint8 RGB crops (n, {spec.size}, {spec.size}, 3), got {crops_rgb.shape}"
+            )
+        values = to_network_input(
+            crops_rgb, color_order=spec.color_order, scale=spec.scale, mean=spec.mean, std=spec.std
+        )
+        outputs = self._engine.run({spec.name: values})
+        ages = decode.decode_ages(outputs, self.card.age)
+        if len(ages.years) != len(crops_rgb):
+            raise ModelError(f"{self.card.name} gave {len(ages.years)} ages for {len(crops_rgb)} crops")
+        if self.card.gender is None:
+            return ages, None
+        female = decode.decode_female_probability(outputs, self.card.gender)
+        if len(female) != len(crops_rgb):
+            raise ModelError(f"{self.card.name} gave {len(female)} genders for {len(crops_rgb)} crops")
+        return ages, female
+
+    def predict_crops(self, crops_rgb: UInt8Array) -> list[Prediction]:
+        """Predictions of crops, uint8 RGB (n, size, size, 3), in their order; n may be 0."""
+        predictions: list[Prediction] = []
+        for start in range(0, len(crops_rgb), self._batch):
+            ages, female = self.run(crops_rgb[start : start + self._batch])
+            predictions += [self._prediction(ages, female, i) for i in range(len(ages.years))]
+        return predictions
+
+    def __call__(self, image_rgb: UInt8Array, detections: Sequence[Detection]) -> list[Prediction]:
+        """Predictions of the faces of a picture, uint8 RGB (height, width, 3), in their order.
+
+        Crops are cut a batch at a time, so that a crowd costs no more memory than a batch.
+        """
+        predictions: list[Prediction] = []
+        for start in range(0, len(detections), self._batch):
+            part = detections[start : start + self._batch]
+            predictions += self.predict_crops(np.stack([self.crop(image_rgb, face) for face in part]))
+        return predictions
+
+    def _prediction(self, ages: decode.AgeEstimates, female: FloatArray | None, i: int) -> Prediction:
+        years, spread = float(ages.years[i]), float(ages.std_years[i])
+        calibration = self.card.calibration
+        gender, probability = (None, None) if female is None else decode.likelier_gender(float(female[i]))
+        return Prediction(
+            age_years=years,
+            age_std_years=spread,
+            age_interval_years=(
+                None if calibration is None else decode.interval(years, spread, calibration, self._level)
+            ),
+            interval_level=None if calibration is None else self._level,
+            gender=gender,
+            gender_probability=probability,
+            probs_over_ages=None if ages.probs_over_ages is None else ages.probs_over_ages[i],
+            class_ages=ages.class_ages,
+        )
+
+
+def check_golden(estimator: Estimator) -> None:
+    """Hold a model against the answers that its card promises.
+
+    Raises:
+        GoldenCheckError: an answer differs by more than the card's tolerance.
+    """
+    card = estimator.card
+    golden = card.golden
+    crop = synthetic_crop(golden.seed, card.input.size)
+    ages, female = estimator.run(crop[None])
+    got = {"age_years": float(ages.years[0]), "age_std_years": float(ages.std_years[0])}
+    promised = {"age_years": golden.age_years, "age_std_years": golden.age_std_years}
+    if female is not None and golden.probability_female is not None:
+        got["probability_female"] = float(female[0])
+        promised["probability_female"] = golden.probability_female
+    for key, value in promised.items():
+        if not abs(got[key] - value) <= golden.tolerance:
+            raise GoldenCheckError(
+                f"{card.name} {card.version} does not answer as its card promises: {key} is {got[key]:.4f}, "
+                f"expected {value:.4f} ± {golden.tolerance:g}. The file is damaged, or this runtime computes wrongly"
+            )

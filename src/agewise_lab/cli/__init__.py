@@ -1,0 +1,1 @@
+"""The laboratory's command line, one thin file a group."""

@@ -1,0 +1,135 @@
+"""Run a model over labelled pictures along the very path that `agewise predict` takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from agewise.detect import Detector, make_detector
+from agewise.estimate import Estimator
+from agewise.imaging import read_image
+from agewise.types import Detection, FloatArray, Gender, UInt8Array
+from agewise_lab.datasets.utkface import GROUPS, Record, read_records
+from agewise_lab.evaluation import metrics
+from agewise_lab.store.crops import open_store, padded
+from agewise_lab.store.split import hash_split
+
+
+@dataclass(frozen=True)
+class Results:
+    """Predictions beside their labels; one row a face, in the order of the records.
+
+    NaN where no face was found, and in what the model does not give: an interval, a gender.
+    """
+
+    name: npt.NDArray[np.str_]
+    truth: FloatArray
+    is_female: npt.NDArray[np.bool_]
+    group: npt.NDArray[np.int64]
+    found: npt.NDArray[np.bool_]
+    years: FloatArray
+    std_years: FloatArray
+    low: FloatArray
+    high: FloatArray
+    female_probability: FloatArray
+
+    def select(self, rows: npt.NDArray[np.bool_]) -> Results:
+        """Some rows."""
+        return Results(**{field: getattr(self, field)[rows] for field in self.__dataclass_fields__})
+
+
+def part_of_store(store: Path, root: Path, part: str) -> list[Record]:
+    """The records of one part of a store's split: "validation" or "holdout".
+
+    Raises:
+        ValueError: another part, or a folder that is not the one that the store was built from.
+    """
+    if part not in ("validation", "holdout"):
+        raise ValueError(f"part must be 'validation' or 'holdout', got {part!r}: what was trained on proves nothing")
+    opened = open_store(store)
+    by_name = {record.path: record for record in read_records(root).records}
+    names = opened.name[getattr(hash_split(opened), part)]
+    missing = [name for name in names if name not in by_name]
+    if missing:
+        raise ValueError(f"{len(missing)} pictures of the store are not in {root}, the first is {missing[0]}")
+    return [by_name[name] for name in names]
+
+
+def most_central(image_rgb: UInt8Array, faces: Sequence[Detection]) -> Detection | None:
+    """The face whose box centre lies nearest the picture's."""
+    height, width = image_rgb.shape[:2]
+
+    def distance(face: Detection) -> float:
+        x0, y0, x1, y1 = face.box_xyxy
+        return math.hypot(x0 + x1 - width, y0 + y1 - height)
+
+    return min(faces, key=distance, default=None)
+
+
+def run(records: Sequence[Record], root: Path, estimator: Estimator, detector: Detector | None = None) -> Results:
+    """Predict every record: the picture as the crop, or with `detector` padded, searched and aligned."""
+    whole = make_detector("none")
+    rows: list[tuple[bool, float, float, float, float, float]] = []
+    for record in records:
+        image = read_image(root / record.path)
+        if detector is not None:
+            image = padded(image)
+        face = most_central(image, (detector or whole).detect(image))
+        if face is None:
+            rows.append((False, math.nan, math.nan, math.nan, math.nan, math.nan))
+            continue
+        (prediction,) = estimator(image, [face])
+        low, high = prediction.age_interval_years or (math.nan, math.nan)
+        share = math.nan if prediction.gender_probability is None else prediction.gender_probability
+        female = share if prediction.gender is Gender.FEMALE else 1 - share
+        rows.append((True, prediction.age_years, prediction.age_std_years, low, high, female))
+    table = np.array(rows, dtype=np.float64).reshape(-1, 6)
+    return Results(
+        name=np.array([record.path for record in records]),
+        truth=np.array([record.age_years for record in records]),
+        is_female=np.array([record.gender is Gender.FEMALE for record in records]),
+        group=np.array([-1 if r.group is None else GROUPS.index(r.group) for r in records], dtype=np.int64),
+        found=table[:, 0] > 0,
+        years=table[:, 1],
+        std_years=table[:, 2],
+        low=table[:, 3],
+        high=table[:, 4],
+        female_probability=table[:, 5],
+    )
+
+
+def summary(results: Results) -> dict[str, float]:
+    """The figures of a set of faces that were found; without those that the model gives no numbers for."""
+    r = results.select(results.found)
+    if not len(r.truth):
+        return {"count": 0}
+    figures = {
+        "count": len(r.truth),
+        "found": float(results.found.mean()),
+        "mae": metrics.mean_absolute_error(r.years, r.truth),
+        "bias": metrics.bias(r.years, r.truth),
+        "cs5": metrics.cumulative_score(r.years, r.truth, 5),
+    }
+    if not np.isnan(r.female_probability).any():
+        figures["gender"] = metrics.accuracy(r.female_probability, r.is_female)
+        figures["gender_ece"] = metrics.expected_calibration_error(r.female_probability, r.is_female)
+    if not np.isnan(r.low).any():
+        figures["coverage"] = metrics.coverage(r.low, r.high, r.truth)
+        figures["width"] = float((r.high - r.low).mean())
+    return figures
+
+
+def by_group(results: Results) -> dict[str, dict[str, float]]:
+    """Summaries of all, of each age band, each gender label, each group of the data set."""
+    rows = {"all": np.ones(len(results.truth), dtype=bool)}
+    for name, first, last in metrics.AGE_BANDS:
+        rows[f"age {name}"] = (results.truth >= first) & (results.truth < last + 1)
+    rows["female"], rows["male"] = results.is_female, ~results.is_female
+    for i, group in enumerate(GROUPS):
+        rows[group] = results.group == i
+    return {name: summary(results.select(chosen)) for name, chosen in rows.items()}

@@ -1,0 +1,21 @@
+"""agewise-s, the embedded default, on UTKFace."""
+
+from __future__ import annotations
+
+from agewise_lab.architectures.compact import CompactConfig
+from agewise_lab.training.augment import AugmentConfig
+from agewise_lab.training.config import NetConfig, TrainConfig
+
+S = CompactConfig(size=96, stem=16, widths=(32, 64, 112, 160), depths=(1, 1, 2, 1), first_stride=2, dropout=0.1)
+
+
+def agewise_s() -> TrainConfig:
+    """The run that made the embedded model. See docs/research/ for what it gave."""
+    return TrainConfig(
+        name="agewise-s",
+        nets=(NetConfig(name="agewise-s", architecture=S, learning_rate=3e-3),),
+        epochs=100,
+        sizes=((0.35, 64), (0.65, 80), (1.0, 96)),
+        augment=AugmentConfig(erase=0.2),
+        mixup=0.0,
+    )

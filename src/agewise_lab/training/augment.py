@@ -1,0 +1,140 @@
+"""Augmentation of crops with OpenCV: what happens to faces between a camera and a crop.
+
+Geometry is composed into the one transform of `agewise.imaging.crop.warp_crop`, so that a training crop
+without augmentation is, by construction, the crop that is served.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from agewise.imaging.crop import warp_crop
+from agewise.types import FloatArray, UInt8Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AugmentConfig:
+    """Each is a probability, or the spread of a normal or the bound of a uniform distribution.
+
+    Args:
+        flip: probability of a mirror image.
+        rotate_degrees: standard deviation; cut at three of them.
+        scale: standard deviation of the logarithm of the zoom.
+        shift: standard deviation, in shares of the side.
+        shear: standard deviation.
+        colour: probability of changed brightness, contrast, gamma, saturation and white balance.
+        grey: probability of no colour.
+        low_resolution: probability of shrinking (to 20-75 % of the side) and enlarging again.
+        blur: probability of a Gaussian blur, sigma 0.4-1.8 px, or a motion blur.
+        noise: probability of sensor noise, sigma 2-14 of 255.
+        jpeg: probability of JPEG at quality 15-85.
+        erase: probability of a random rectangle (2-25 % of the area) of noise or of one colour.
+    """
+
+    flip: float = 0.5
+    rotate_degrees: float = 7.0
+    scale: float = 0.07
+    shift: float = 0.03
+    shear: float = 0.03
+    colour: float = 0.7
+    grey: float = 0.12
+    low_resolution: float = 0.25
+    blur: float = 0.15
+    noise: float = 0.15
+    jpeg: float = 0.3
+    erase: float = 0.3
+
+    def weakened(self, share: float) -> AugmentConfig:
+        """The same with everything but the flip multiplied by `share`, 0 to 1."""
+        values = {name: getattr(self, name) * share for name in self.__slots__ if name != "flip"}
+        return AugmentConfig(flip=self.flip, **values)
+
+
+NO_AUGMENTATION = AugmentConfig(flip=0.0).weakened(0.0)
+
+
+def _geometry(config: AugmentConfig, rng: np.random.Generator, side: int) -> FloatArray:
+    """A transform (2, 3) from the stored crop's pixels to the unit square, about its centre."""
+    normal = np.clip(rng.standard_normal(6), -3, 3)
+    angle = math.radians(config.rotate_degrees) * normal[0]
+    zoom = math.exp(config.scale * normal[1])
+    stretch = math.exp(0.3 * config.scale * normal[5])
+    mirror = -1.0 if rng.random() < config.flip else 1.0
+    cos, sin = math.cos(angle), math.sin(angle)
+    linear = zoom * np.array([[cos, -sin], [sin, cos]]) @ np.array([[1.0, config.shear * normal[4]], [0.0, 1.0]])
+    linear = linear @ np.diag([mirror * stretch, 1 / stretch])
+    shift = config.shift * normal[2:4]
+    # x ↦ linear (x / side - 1/2) + 1/2 + shift
+    return np.concatenate([linear / side, (0.5 + shift - linear @ [0.5, 0.5])[:, None]], axis=1)
+
+
+def _degrade(image: UInt8Array, config: AugmentConfig, rng: np.random.Generator) -> UInt8Array:
+    """Low resolution and blur."""
+    side = image.shape[0]
+    if rng.random() < config.low_resolution:
+        small = max(16, int(side * rng.uniform(0.2, 0.75)))
+        how = (cv2.INTER_AREA, cv2.INTER_LINEAR)[rng.integers(2)]
+        back = (cv2.INTER_LINEAR, cv2.INTER_CUBIC)[rng.integers(2)]
+        image = cv2.resize(cv2.resize(image, (small, small), interpolation=how), (side, side), interpolation=back)  # type: ignore[assignment]
+    if rng.random() < config.blur:
+        if rng.random() < 0.7:
+            image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.8))  # type: ignore[assignment]
+        else:
+            length = int(rng.integers(3, 7))
+            kernel = np.zeros((length, length), np.float32)
+            angle = rng.uniform(0, math.pi)
+            reach = np.linspace(-(length - 1) / 2, (length - 1) / 2, 4 * length)
+            rows = np.round(reach * math.sin(angle) + (length - 1) / 2).astype(int)
+            kernel[rows, np.round(reach * math.cos(angle) + (length - 1) / 2).astype(int)] = 1
+            image = cv2.filter2D(image, -1, kernel / kernel.sum())  # type: ignore[assignment]
+    return image
+
+
+def _recolour(image: UInt8Array, config: AugmentConfig, rng: np.random.Generator) -> UInt8Array:
+    """Brightness, contrast, gamma, white balance, saturation."""
+    if rng.random() < config.colour:
+        level = np.arange(256, dtype=np.float32) / 255
+        gamma, contrast = math.exp(0.3 * rng.standard_normal()), math.exp(0.2 * rng.standard_normal())
+        curve = (level**gamma - 0.5) * contrast + 0.5 + 0.1 * rng.standard_normal()
+        balanced = curve[:, None] * np.exp(0.06 * rng.standard_normal(3))
+        table = np.clip(balanced * 255, 0, 255).astype(np.uint8)[None]
+        image = cv2.LUT(image, table)  # type: ignore[assignment]
+    saturation = 0.0 if rng.random() < config.grey else math.exp(0.3 * rng.standard_normal())
+    if saturation == 0.0 or (rng.random() < 0.5 * config.colour):
+        grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        image = cv2.addWeighted(image, saturation, grey, 1 - saturation, 0)  # type: ignore[assignment]
+    return image
+
+
+def _corrupt(image: UInt8Array, config: AugmentConfig, rng: np.random.Generator) -> UInt8Array:
+    """Sensor noise, JPEG, an erased rectangle."""
+    side = image.shape[0]
+    if rng.random() < config.noise:
+        noise = rng.standard_normal(image.shape, dtype=np.float32) * rng.uniform(2, 14)
+        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+    if rng.random() < config.jpeg:
+        quality = int(rng.integers(15, 86))
+        data = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        assert decoded is not None
+        image = np.ascontiguousarray(decoded[:, :, ::-1], dtype=np.uint8)
+    if rng.random() < config.erase:
+        area, aspect = rng.uniform(0.02, 0.25) * side * side, math.exp(rng.uniform(-1.1, 1.1))
+        height, width = (min(side, max(1, int(math.sqrt(area * r)))) for r in (aspect, 1 / aspect))
+        top, left = rng.integers(0, side - height + 1), rng.integers(0, side - width + 1)
+        shape = (height, width, 3) if rng.random() < 0.5 else (1, 1, 3)
+        image = image.copy()
+        image[top : top + height, left : left + width] = rng.integers(0, 256, shape, dtype=np.uint8)
+    return image
+
+
+def augment_crop(crop_rgb: UInt8Array, size: int, config: AugmentConfig, rng: np.random.Generator) -> UInt8Array:
+    """A stored crop → one training crop, uint8 RGB (size, size, 3)."""
+    image = warp_crop(crop_rgb, _geometry(config, rng, crop_rgb.shape[0]), size)
+    image = _degrade(image, config, rng)
+    image = _recolour(image, config, rng)
+    return _corrupt(image, config, rng)

@@ -1,0 +1,210 @@
+"""The laboratory's commands, from data to figures, and what they say when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from agewise.estimate import Estimator
+from agewise_lab import recipes
+from agewise_lab.cli.main import app, main
+from agewise_lab.export import release as release_module
+from agewise_lab.store.crops import open_store
+from agewise_lab.training.config import TrainConfig
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:lightning")
+
+
+def _run(*words: object) -> Result:
+    return CliRunner().invoke(
+        app, [str(word) for word in words], env={"NO_COLOR": "1", "COLUMNS": "200", "TERM": "dumb"}
+    )
+
+
+def _main(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
+    """The exit status of the entry point itself."""
+    monkeypatch.setattr(sys, "argv", ["agewise-lab", *map(str, words)])
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert isinstance(done.value.code, int)
+    return done.value.code
+
+
+@pytest.fixture
+def tiny_recipe(monkeypatch: pytest.MonkeyPatch, make_config: Callable[..., TrainConfig]) -> None:
+    def recipe() -> TrainConfig:
+        """A recipe of seconds.
+
+        It is for tests.
+        """
+        return make_config(epochs=1)
+
+    monkeypatch.setitem(recipes.RECIPES, "tiny", recipe)
+
+
+def test_recipes_are_listed_with_what_they_are() -> None:
+    result = _run("recipes")
+    assert result.exit_code == 0
+    lines = dict(line.split("\t") for line in result.stdout.splitlines())
+    assert set(lines) == set(recipes.RECIPES)
+    assert lines["agewise-s"].startswith("The run that made the embedded model")
+
+
+def test_data_build(tmp_path: Path, pictures: SimpleNamespace) -> None:
+    (tmp_path / "pictures").mkdir()
+    names = [pictures.face, *pictures.twins]
+    for name in names:
+        (tmp_path / "pictures" / name).write_bytes((pictures.root / name).read_bytes())
+    (tmp_path / "pictures" / "odd.jpg").touch()
+    output = tmp_path / "store"
+    result = _run(
+        "data", "build", "utkface", "--root", tmp_path / "pictures", "--output", output, "--side", 24, "--processes", 1
+    )
+    assert result.exit_code == 0, result.output
+    assert "3 labelled pictures, 1 names that say nothing" in result.stdout
+    assert "dropped: odd.jpg" in result.stdout
+    assert open_store(output).whole.shape == (3, 24, 24, 3)
+
+
+@pytest.mark.usefixtures("tiny_recipe")
+def test_train_then_release(
+    tmp_path: Path, store_folder: Path, pictures: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    result = _run("train", "tiny", "--store", store_folder, "--output", run, "--workers", 0)
+    assert result.exit_code == 0, result.output
+    assert (run / "last.ckpt").is_file()
+
+    card = Estimator().card.model_copy(update={"name": "x"})
+
+    def fake(net: object, *_: object) -> bytes:  # the real one is shown in test_release
+        return release_module.find_recipe("tiny").name.encode()
+
+    monkeypatch.setattr(release_module, "release", fake)
+    monkeypatch.setattr(release_module, "largest_difference", lambda *_: 0.0)
+    monkeypatch.setattr(release_module, "OnnxEngine", lambda data: None)
+    monkeypatch.setattr(release_module, "Estimator", lambda engine: SimpleNamespace(card=card))
+    result = _run("release", run, "--store", store_folder, "--root", pictures.root, "--output", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert f"{tmp_path / 'out' / 'x.onnx'}: 4 bytes" in result.stdout
+
+
+def test_evaluate(tmp_path: Path, store_folder: Path, pictures: SimpleNamespace) -> None:
+    output = tmp_path / "figures.json"
+    result = _run(
+        *("evaluate", "agewise-s", "--root", pictures.root, "--store", store_folder),
+        *("--part", "holdout", "--output", output),
+    )
+    assert result.exit_code == 0, result.output
+    header, first, *_ = [line.split("\t") for line in result.stdout.splitlines()]
+    assert header == ["faces", "count", "found", "mae", "bias", "cs5", "gender", "gender_ece", "coverage", "width"]
+    assert first[:3] == ["all", "5", "1"]
+    rows = json.loads(output.read_text())
+    assert rows["all"]["count"] == 5
+    assert rows["all"]["mae"] == pytest.approx(float(first[3]), rel=1e-3)
+    assert [path.name for path in tmp_path.iterdir()] == ["figures.json"]
+
+
+def test_evaluate_through_a_detector(store_folder: Path, pictures: SimpleNamespace) -> None:
+    result = _run("evaluate", "agewise-s", "--root", pictures.root, "--store", store_folder, "--detector", "mtcnn")
+    assert result.exit_code == 0, result.output
+    # Of the 25 pictures one is of a face.
+    assert result.stdout.splitlines()[1].split("\t")[:3] == ["all", "1", "0.04"]
+
+
+# ---------------------------------------------------------------- what is wrong
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("data", "build", "utkfase", "--root", "x", "--output", "y"),
+            "unknown data set 'utkfase': did you mean 'utkface'?",
+        ),
+        (
+            ("train", "agewise-z", "--store", "x", "--output", "y"),
+            "unknown recipe 'agewise-z': did you mean 'agewise-s'?",
+        ),
+        (("train", "agewise-s"), "Missing option '--store'"),
+        (("fly",), "No such command 'fly'"),
+    ],
+)
+def test_what_is_typed_wrong_is_a_matter_of_usage(words: tuple[str, ...], message: str) -> None:
+    result = _run(*words)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split()).replace(" │ │ ", " ")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("train", "agewise-s", "--store", "none", "--output", "run"), "none is no crop store: make one with"),
+        (("data", "build", "utkface", "--root", "none", "--output", "store"), "UTKFace: none is no folder"),
+        (("release", "none", "--store", "STORE", "--root", "ROOT", "--output", "out"), "none holds no run"),
+        (("evaluate", "agewise-z", "--root", "ROOT", "--store", "STORE"), "unknown model 'agewise-z': did you mean"),
+        (
+            ("evaluate", "agewise-s", "--root", "ROOT", "--store", "STORE", "--part", "train"),
+            "part must be 'validation'",
+        ),
+        (
+            ("evaluate", "agewise-s", "--root", "ROOT", "--store", "STORE", "--detector", "mtcn"),
+            "unknown detector 'mtcn': did you mean 'mtcnn'?",
+        ),
+        (
+            (
+                "evaluate",
+                "agewise-s",
+                "--root",
+                "ROOT",
+                "--store",
+                "STORE",
+                "--part",
+                "holdout",
+                "--output",
+                "none/f.json",
+            ),
+            "does not exist; create it first",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    words: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    store_folder: Path,
+    pictures: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    places = {"STORE": str(store_folder), "ROOT": str(pictures.root)}
+    assert _main(monkeypatch, *(places.get(word, word) for word in words)) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("agewise-lab: ")
+    assert message in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in [name for name in sys.modules if name.startswith("agewise_lab.training.run")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "lightning", None)  # importing it fails as if it were not installed
+    assert _main(monkeypatch, "train", "agewise-s", "--store", "none", "--output", "run") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "agewise-lab: this command uses lightning, which needs the extra 'lab': pip install 'agewise[lab]'"
+
+
+def test_a_fault_of_our_own_is_not_called_a_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise ModuleNotFoundError("No module named 'agewise_lab.gone'", name="agewise_lab.gone")
+
+    monkeypatch.setattr("agewise_lab.cli.main.app", broken)
+    with pytest.raises(ModuleNotFoundError):
+        main()

@@ -1,0 +1,239 @@
+"""From a network or a run to the file that ships, and what must not ship."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+
+from agewise.card import ModelCard
+from agewise.engine import OnnxEngine
+from agewise.errors import GoldenCheckError
+from agewise.estimate import Estimator
+from agewise.store.models import EmbeddedFile
+from agewise.types import Gender
+from agewise_lab import recipes
+from agewise_lab.architectures.compact import CompactConfig, CompactNet
+from agewise_lab.datasets.utkface import Record, read_records
+from agewise_lab.export import release as release_module
+from agewise_lab.export.onnx_model import to_onnx
+from agewise_lab.export.release import About, first_card, largest_difference, load_net, release, release_run
+from agewise_lab.store.crops import open_store
+from agewise_lab.store.split import hash_split
+from agewise_lab.training.config import TrainConfig
+from agewise_lab.training.run import train
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:lightning")
+
+ABOUT = About(name="tiny", version="0.1", summary="a test", recipe="tiny", training_data="none", split="5p117")
+
+
+@pytest.fixture(scope="module")
+def net(make_net: Callable[..., CompactNet]) -> CompactNet:
+    return make_net()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def export_once(net: CompactNet) -> Iterator[None]:
+    """Exporting takes seconds: `net` is exported once for all tests."""
+    exported = to_onnx(net)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(release_module, "to_onnx", lambda other: exported if other is net else to_onnx(other))
+        yield
+
+
+def _records(pictures: SimpleNamespace, part: str) -> list[Record]:
+    return [record for record in read_records(pictures.root).records if record.path in getattr(pictures, part)]
+
+
+@pytest.fixture(scope="module")
+def released(net: CompactNet, pictures: SimpleNamespace) -> bytes:
+    return release(net, ABOUT, pictures.root, _records(pictures, "validation"), _records(pictures, "holdout"))
+
+
+@pytest.fixture(scope="module")
+def card(released: bytes) -> ModelCard:
+    return Estimator(engine=OnnxEngine(released)).card
+
+
+# ---------------------------------------------------------------- the file
+
+
+def test_the_file_keeps_its_golden_promise(card: ModelCard) -> None:
+    assert card.golden.tolerance <= 0.05
+    assert card.golden.age_years > 0
+    assert card.golden.probability_female is not None
+
+
+def test_the_card_says_what_the_network_is(card: ModelCard, net: CompactNet) -> None:
+    assert (card.name, card.version, card.recipe) == ("tiny", "0.1", "tiny")
+    assert card.input.size == net.config.size
+    assert card.gender is not None
+    assert card.gender.order == (Gender.FEMALE, Gender.MALE)
+    assert card.validity.age_years == (0.0, 100.0)
+
+
+def test_the_card_is_calibrated_and_measured_on_both_chains(card: ModelCard) -> None:
+    assert card.calibration is not None
+    assert [table.level for table in card.calibration.intervals] == [0.8, 0.9, 0.95]
+    assert "25 near-duplicate-free validation images (split 5p117)" in card.calibration.data
+    assert all(sum(table.counts) >= 26 for table in card.calibration.intervals)  # 25 bare crops and the one face
+    assert card.gender is not None
+    assert card.gender.temperature != 1.0
+    bare = {f.measure: f.value for f in card.figures if f.protocol == "bare crops" and "validation" in f.data}
+    assert bare["count"] == 25
+    assert bare["found"] == 1
+    assert 0.8 <= bare["coverage"] <= 1
+    assert bare["mae"] > 0
+    parts = {(figure.data.split()[1], figure.protocol) for figure in card.figures}
+    assert parts == {(p, c) for p in ("validation", "holdout") for c in ("bare crops", "padded, mtcnn, aligned")}
+    assert {figure.unit for figure in card.figures if figure.measure == "mae"} == {"years"}
+
+
+def test_the_file_answers_as_the_network_does(net: CompactNet, released: bytes) -> None:
+    assert largest_difference(net, released) < 0.25
+
+
+def test_the_difference_is_measured(net: CompactNet, released: bytes, make_net: Callable[..., CompactNet]) -> None:
+    assert largest_difference(make_net(seed=4), released) > 0.25
+
+
+@pytest.mark.parametrize("weights", ["age.bias", "features"])
+def test_changed_weights_are_noticed(released: bytes, weights: str) -> None:
+    model = onnx.load_from_string(released)
+    chosen = next(item for item in model.graph.initializer if weights in item.name and item.data_type == 1)
+    array = numpy_helper.to_array(chosen).copy()
+    array.flat[: array.size // 2] += 1.0
+    chosen.CopyFrom(numpy_helper.from_array(array, chosen.name))
+    with pytest.raises(GoldenCheckError, match="does not answer as its card promises"):
+        Estimator(engine=OnnxEngine(model.SerializeToString()))
+
+
+def test_the_first_card_promises_nothing(net: CompactNet) -> None:
+    card = first_card(net, ABOUT)
+    assert card.calibration is None
+    assert card.figures == ()
+    assert len(card.age.class_ages) == 101  # type: ignore[union-attr]
+
+
+def test_too_few_faces_to_calibrate_on(net: CompactNet, pictures: SimpleNamespace) -> None:
+    with pytest.raises(ValueError, match="scores are too few for level"):
+        release(net, ABOUT, pictures.root, _records(pictures, "holdout")[:3], [])
+
+
+def test_real_faces(net: CompactNet, utkface: Path, real_records: tuple[Record, ...]) -> None:
+    data = release(net, ABOUT, utkface, real_records, [])
+    card = Estimator(engine=OnnxEngine(data)).card
+    found = {figure.protocol: figure.value for figure in card.figures if figure.measure == "found"}
+    assert found["bare crops"] == 1
+    assert found["padded, mtcnn, aligned"] > 0.9
+    (coverage,) = [f.value for f in card.figures if f.measure == "coverage" and f.protocol == "bare crops"]
+    assert coverage >= 0.85
+
+
+# ---------------------------------------------------------------- a run
+
+
+@pytest.fixture(scope="module")
+def run_folder(
+    tmp_path_factory: pytest.TempPathFactory, store_folder: Path, make_config: Callable[..., TrainConfig]
+) -> Path:
+    folder = tmp_path_factory.mktemp("release") / "run"
+    store = open_store(store_folder)
+    train(make_config(epochs=2), store, hash_split(store), folder, threads=1, workers=0)
+    return folder
+
+
+@pytest.fixture
+def known_recipe(monkeypatch: pytest.MonkeyPatch, make_config: Callable[..., TrainConfig]) -> None:
+    monkeypatch.setitem(recipes.RECIPES, "tiny", lambda: make_config(epochs=2))
+
+
+@pytest.mark.usefixtures("known_recipe")
+def test_a_run_becomes_a_file_and_a_line_of_the_manifest(
+    tmp_path: Path, run_folder: Path, store_folder: Path, pictures: SimpleNamespace, tiny: CompactConfig
+) -> None:
+    path = release_run(run_folder, store_folder, pictures.root, tmp_path / "out", version="1.2", final=False)
+    assert path == tmp_path / "out" / "tiny.onnx"
+    estimator = Estimator(path)
+    split = hash_split(open_store(store_folder))
+    assert estimator.card.version == "1.2"
+    assert estimator.card.training_data == f"UTKFace, {len(split.train)} images of its open part (split {split.digest})"
+    assert not any("holdout" in figure.data for figure in estimator.card.figures)
+    net = load_net(run_folder / "last.ckpt", "tiny", tiny)
+    assert largest_difference(net, path.read_bytes()) < 0.25
+    (line,) = json.loads((tmp_path / "out" / "manifest.json").read_text())["files"]
+    assert EmbeddedFile(**line).name == "tiny"
+
+
+@pytest.mark.usefixtures("known_recipe")
+def test_a_file_that_differs_from_its_network_is_not_released(
+    tmp_path: Path,
+    run_folder: Path,
+    store_folder: Path,
+    pictures: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(release_module, "release", lambda *_: b"")
+    monkeypatch.setattr(release_module, "largest_difference", lambda *_: 0.26)
+    with pytest.raises(ValueError, match=r"differs from the network by 0\.260 years: it is not released"):
+        release_run(run_folder, store_folder, pictures.root, tmp_path / "out", version="1", final=False)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("known_recipe")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda about, checkpoint: about.update(split="another"), "trained with the split another, the store has"),
+        (lambda about, checkpoint: checkpoint.update(epoch=0), "stopped after 1 of 2 epochs: go on with"),
+        (lambda about, checkpoint: about["config"].update(name="tinny"), "unknown recipe 'tinny': did you mean 'tiny'"),
+    ],
+    ids=["another split", "not finished", "unknown recipe"],
+)
+def test_runs_that_must_not_be_released(
+    tmp_path: Path,
+    run_folder: Path,
+    store_folder: Path,
+    pictures: SimpleNamespace,
+    change: Callable[..., None],
+    message: str,
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(run_folder, run)
+    about = json.loads((run / "run.json").read_text())
+    checkpoint = torch.load(run / "last.ckpt", weights_only=True)
+    change(about, checkpoint)
+    (run / "run.json").write_text(json.dumps(about))
+    torch.save(checkpoint, run / "last.ckpt")
+    with pytest.raises(ValueError, match=message):
+        release_run(run, store_folder, pictures.root, tmp_path / "out", version="1", final=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_a_run(tmp_path: Path, store_folder: Path, pictures: SimpleNamespace) -> None:
+    with pytest.raises(FileNotFoundError, match="holds no run: make one with `agewise-lab train`"):
+        release_run(tmp_path, store_folder, pictures.root, tmp_path / "out", version="1", final=False)
+
+
+def test_the_averaged_weights_are_loaded(run_folder: Path, tiny: CompactConfig) -> None:
+    checkpoint = torch.load(run_folder / "last.ckpt", weights_only=True)
+    net = load_net(run_folder / "last.ckpt", "tiny", tiny)
+    assert not net.training
+    for key, value in net.state_dict().items():
+        assert torch.equal(value, checkpoint["state_dict"][f"nets.tiny.{key}"])
+    weights = "nets.tiny.age.weight"
+    assert not torch.equal(checkpoint["state_dict"][weights], checkpoint["current_model_state"][weights])
+
+
+def test_another_shape_than_the_checkpoints_is_refused(run_folder: Path, tiny: CompactConfig) -> None:
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        load_net(run_folder / "last.ckpt", "tiny", dataclasses.replace(tiny, stem=6))

@@ -1,0 +1,104 @@
+"""Augmentation: none of it is the crop that is served, each knob does something, a seed gives the same picture."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from agewise.imaging.crop import CropSpec, crop_face
+from agewise.types import Detection, UInt8Array
+from agewise_lab.training.augment import NO_AUGMENTATION, AugmentConfig, augment_crop
+
+KNOBS = [field.name for field in dataclasses.fields(AugmentConfig)]
+
+
+@pytest.fixture(scope="module")
+def crop(chip: UInt8Array) -> UInt8Array:
+    entire = Detection((0, 0, 200, 200), 1.0, is_crop=True)
+    return crop_face(chip, entire, CropSpec(), 80)
+
+
+def _augmented(crop: UInt8Array, config: AugmentConfig, seed: int = 0, size: int = 48) -> UInt8Array:
+    return augment_crop(crop, size, config, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("size", [16, 48, 80, 100])
+def test_without_augmentation_it_is_the_served_crop_to_the_bit(crop: UInt8Array, size: int) -> None:
+    entire = Detection((0, 0, 80, 80), 1.0, is_crop=True)
+    assert np.array_equal(_augmented(crop, NO_AUGMENTATION, size=size), crop_face(crop, entire, CropSpec(), size))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("knob", KNOBS)
+def test_every_knob_changes_the_picture(crop: UInt8Array, knob: str, seed: int) -> None:
+    value = {"rotate_degrees": 15.0, "scale": 0.2, "shift": 0.1, "shear": 0.2}.get(knob, 1.0)
+    changed = _augmented(crop, dataclasses.replace(NO_AUGMENTATION, **{knob: value}), seed)
+    plain = _augmented(crop, NO_AUGMENTATION, seed)
+    assert np.abs(changed.astype(int) - plain).mean() > 0.5
+    # It is still the same face.
+    assert np.corrcoef(changed.ravel(), plain.ravel())[0, 1] > 0.3
+
+
+@pytest.mark.parametrize("size", [16, 33, 48])
+@pytest.mark.parametrize("seed", range(4))
+def test_shape_type_and_layout(crop: UInt8Array, size: int, seed: int) -> None:
+    image = _augmented(crop, dataclasses.replace(AugmentConfig(), **dict.fromkeys(KNOBS[5:], 1.0)), seed, size)
+    assert image.shape == (size, size, 3)
+    assert image.dtype == np.uint8
+
+
+def test_a_seed_gives_the_same_picture_and_another_one_another(crop: UInt8Array) -> None:
+    config = AugmentConfig()
+    assert np.array_equal(_augmented(crop, config, 1), _augmented(crop, config, 1))
+    assert not np.array_equal(_augmented(crop, config, 1), _augmented(crop, config, 2))
+
+
+def test_the_stored_crop_is_not_written_to(crop: UInt8Array) -> None:
+    before = crop.copy()
+    for seed in range(10):
+        _augmented(crop, dataclasses.replace(AugmentConfig(), **dict.fromkeys(KNOBS[5:], 1.0)), seed, 80)
+    assert np.array_equal(crop, before)
+
+
+def test_a_flip_is_a_mirror_image(crop: UInt8Array) -> None:
+    flipped = _augmented(crop, dataclasses.replace(NO_AUGMENTATION, flip=1.0))
+    mirror = _augmented(crop, NO_AUGMENTATION)[:, ::-1]
+    assert np.abs(flipped.astype(int) - mirror).max() <= 2
+
+
+def test_grey_has_no_colour(crop: UInt8Array) -> None:
+    image = _augmented(crop, dataclasses.replace(NO_AUGMENTATION, grey=1.0)).astype(int)
+    assert np.ptp(image, axis=2).max() <= 1
+
+
+@pytest.mark.parametrize(("knob", "value"), [("rotate_degrees", 10.0), ("scale", 0.1), ("shift", 0.05), ("shear", 0.1)])
+def test_geometry_has_no_bias(chip: UInt8Array, knob: str, value: float) -> None:
+    """A spot in the middle stays there on average, and black stays out: borders are replicated."""
+    white = np.full((40, 40, 3), 255, dtype=np.uint8)
+    spot = np.zeros((40, 40, 3), dtype=np.uint8)
+    spot[16:24, 16:24] = 255
+    config = dataclasses.replace(NO_AUGMENTATION, **{knob: value})
+    centres = []
+    for seed in range(200):
+        assert _augmented(white, config, seed, 20).min() == 255
+        image = _augmented(spot, config, seed, 40)[:, :, 0].astype(float)
+        centres.append([(image.sum(axis=axis) * (np.arange(40) + 0.5)).sum() / image.sum() for axis in (0, 1)])
+    assert np.mean(centres, axis=0) == pytest.approx([20, 20], abs=0.5)
+    assert (np.std(centres, axis=0).max() > 1) == (knob == "shift")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_weakened(share: float) -> None:
+    config = AugmentConfig(flip=0.4)
+    weaker = config.weakened(share)
+    assert weaker.flip == 0.4
+    for knob in KNOBS[1:]:
+        assert getattr(weaker, knob) == pytest.approx(share * getattr(config, knob)), knob
+    assert (weaker == config) == (share == 1.0)
+
+
+def test_weakened_to_nothing_leaves_the_flip(crop: UInt8Array) -> None:
+    weakest = AugmentConfig(flip=0.0).weakened(0.0)
+    assert np.array_equal(_augmented(crop, weakest, 5), _augmented(crop, NO_AUGMENTATION, 6))

@@ -1,0 +1,59 @@
+"""Runs: the plan by epoch, and plans that make no sense."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+
+from agewise_lab.architectures.compact import CompactConfig
+from agewise_lab.training.augment import AugmentConfig
+from agewise_lab.training.config import NetConfig, TrainConfig
+
+MakeConfig = Callable[..., TrainConfig]
+
+
+def test_sizes_by_epoch(make_config: MakeConfig) -> None:
+    config = make_config(epochs=10, sizes=((0.3, 8), (0.6, 12), (1.0, 16)))
+    assert [config.size_at(epoch) for epoch in range(10)] == [8, 8, 8, 12, 12, 12, 16, 16, 16, 16]
+
+
+def test_augmentation_weakens_to_a_third_at_the_end(make_config: MakeConfig) -> None:
+    config = make_config(epochs=100, calm=0.2, augment=AugmentConfig(flip=0.5, erase=0.3))
+    assert config.augment_at(0) == config.augment_at(79) == config.augment
+    assert config.augment_at(89).erase == pytest.approx(0.3 * (1 / 3 + 2 / 3 * 10.5 / 20))
+    assert config.augment_at(99).erase == pytest.approx(0.3 * (1 / 3 + 2 / 3 * 0.5 / 20))
+    assert config.augment_at(99).flip == 0.5
+    assert make_config(calm=0.0).augment_at(3) == AugmentConfig()
+
+
+def _net(**changes: object) -> NetConfig:
+    return dataclasses.replace(NetConfig(name="a", architecture=CompactConfig()), **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"nets": ()}, "at least one network"),
+        ({"nets": (_net(), _net())}, "two networks are named 'a'"),
+        ({"nets": (_net(), _net(name="b", architecture=CompactConfig(ages=50)))}, "b: all networks"),
+        ({"nets": (_net(teacher="b"), _net(name="b"))}, r"a: teacher 'b' must stand before it among \[\]"),
+        ({"nets": (_net(), _net(name="b", teacher="b"))}, r"teacher 'b' must stand before it among \['a'\]"),
+        ({"sizes": ()}, "rise and end at 1.0"),
+        ({"sizes": ((0.5, 16),)}, "rise and end at 1.0"),
+        ({"sizes": ((0.5, 8), (0.4, 12), (1.0, 16))}, "rise and end at 1.0"),
+    ],
+)
+def test_plans_that_make_no_sense(make_config: MakeConfig, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_config(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"distill": 1.5}, "share, 0 to 1, got 1.5"), ({"name": "v1.0"}, "no dot, got 'v1.0'"), ({"name": ""}, "got ''")],
+)
+def test_networks_that_make_no_sense(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        _net(**changes)
