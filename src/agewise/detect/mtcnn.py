@@ -184,8 +184,9 @@ def _cut(image_rgb: UInt8Array, boxes: FloatArray, size: int) -> UInt8Array:
             cut[:] = 127
             continue
         if any(around):
+            top, bottom, left, right = map(int, around)
             inside = np.asarray(
-                cv2.copyMakeBorder(inside, *map(int, around), cv2.BORDER_CONSTANT, value=(127, 127, 127)),
+                cv2.copyMakeBorder(inside, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(127, 127, 127)),
                 dtype=np.uint8,
             )
         how = cv2.INTER_AREA if x1 - x0 > size else cv2.INTER_LINEAR
