@@ -69,11 +69,10 @@ def measure(arguments: argparse.Namespace) -> str:
         took = (time.perf_counter() - begin) / len(records)
         rows.append(row(name.partition(":")[0], results, whole, f"{1e3 * took:.0f} ms a picture"))
         print(f"{name}: done", flush=True)
-    level = f"{100 * 0.9:.0f} %"
     some = "" if len(records) == len(part) else f" (of {len(part)}: a trial, not to be reported)"
     about = (
-        f"{estimator.card.name} {estimator.card.version}, {len(records)} pictures{some} of UTKFace's {arguments.part} part; years; "
-        f"coverage of the {level} interval. All but «found» is of the faces that the detector found."
+        f"{estimator.card.name} {estimator.card.version}, {len(records)} pictures{some} of UTKFace's {arguments.part} "
+        "part; years; coverage of the 90 % interval. All but «found» is of the faces that the detector found."
     )
     return f"{common.machine('dlib-bin', 'scikit-image')}\n\n{about}\n\n{common.table(HEAD, rows)}"
 

@@ -127,13 +127,19 @@ def machine(*more_packages: str) -> str:
     )
 
 
+def warn_if_busy(most: float = 0.5) -> None:
+    """Say on standard error that the machine does other work, too."""
+    if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) > most:
+        print(f"the machine is busy (load {load:.1f}): these figures are not for reports", file=sys.stderr)
+
+
 def _cpu() -> str:
     """The processor's name, as the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or "unknown processor"
-    facts = dict(tuple(map(str.strip, line.split(":", 1))) for line in reversed(lines) if ":" in line)
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in reversed(lines))}
     name = facts.get("model name") or facts.get("Model") or "unknown processor"
     family = ", ".join(f"{key} {facts[key]}" for key in ("cpu family", "model") if key in facts)
     return f"{name} ({family})" if family else name

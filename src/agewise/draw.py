@@ -3,8 +3,7 @@
 A box is a light line between two dark ones, so one of them is seen on anything. A text stands on a plate of
 its own. Sizes follow the picture and the faces in it. Labels are placed greedily, large faces first: the
 longest text that finds a place where it hides nothing and cannot be taken for another face's label, else the
-least bad place. The font is the one that Pillow ships (a subset of Aileron; it has no en dash, so that
-intervals are written with a hyphen).
+least bad place. The font is Pillow's own (Aileron in part: without an en dash, so intervals have a hyphen).
 """
 
 from __future__ import annotations
@@ -41,7 +40,8 @@ _COST_OF_RANK = 0.01  # by place: above is better than below, and so on
 _COST_INSIDE = 0.3
 _COST_NEAR = 0.25  # so near another face that it could be taken for that face's label
 _COST_OWN = 1.5  # times the share of its own face that is hidden
-_COST_OTHER = 3.0  # times the shares of other faces that are hidden
+_COST_OTHER = 3.0  # times the shares of other faces that are hidden, and besides …
+_COST_ANY_OTHER = 0.2  # … once if anything of another face is
 _MOST_HIDDEN = 1 / 3  # a label that must hide more of a face is left out
 
 _FORMATS: dict[str, tuple[str, dict[str, int], int]] = {
@@ -272,11 +272,12 @@ def _place(
             hidden = _shared(plate, boxes) / areas
             if hidden.max() > _MOST_HIDDEN or _shared(plate, taken, pen.padding).any():
                 continue
-            own, near = hidden[index], _shared(plate, boxes, (plate[3] - plate[1]) // 3) > 0
-            near[index] = False
-            cost = least_cost + _COST_OWN * own + _COST_OTHER * (hidden.sum() - own) + _COST_NEAR * near.any()
+            near = _shared(plate, boxes, (plate[3] - plate[1]) // 3) > 0
+            cost = least_cost + _COST_OWN * hidden[index]
+            hidden[index] = near[index] = 0
+            cost += _COST_OTHER * hidden.sum() + _COST_ANY_OTHER * hidden.any() + _COST_NEAR * near.any()
             if best is None or cost < best[0]:
-                best = (float(cost), text, plate)
+                best = float(cost), text, plate
         if best is not None:
             taken = np.concatenate([taken, [best[2]]])
             yield best[1:]
@@ -285,9 +286,8 @@ def _place(
 def _candidates(pen: _Pen, face: Face, rect: _Rect, fullest: LabelDetail) -> list[tuple[float, str, _Rect]]:
     """Every text that fits the picture at every place around and in the box: (least cost, text, plate)."""
     details = get_args(LabelDetail)
-    texts = {
-        label_text(face, detail): _COST_OF_DETAIL[detail] for detail in reversed(details[details.index(fullest) :])
-    }
+    allowed = reversed(details[details.index(fullest) :])  # without a gender, "short" is "age": the cheaper one stays
+    texts = {label_text(face, detail): _COST_OF_DETAIL[detail] for detail in allowed}
     found = []
     for text, text_cost in texts.items():
         width, height = pen.plate_size(text)

@@ -286,7 +286,7 @@ def test_a_valid_picture_of_108_megapixels(whole: Analyzer, onnx_path: Path, tmp
     assert shape_and_found == "(9000, 12000, 3) 0"
     assert float(age) == 40.0
     # the picture itself is 309 MiB, and its grey original, while it is decoded, 103 MiB
-    assert int(peak_mib) < 600
+    assert int(peak_mib) < 700
 
 
 # ---------------------------------------------------------------- faces

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from agewise.draw import DrawOptions, _Pen, _place, draw_faces, label_text, save_image
+from agewise.draw import DrawOptions, _Pen, _place, _turn, draw_faces, label_text, save_image
 from agewise.errors import ArrayError, OutputError
 from agewise.types import Box, Detection, Face, FloatArray, Gender, Prediction, UInt8Array
 
@@ -256,6 +256,41 @@ def test_a_label_moves_where_there_is_room(box: Box, where: str) -> None:
     assert is_where[where]
 
 
+def placed_label(faces: list[Face]) -> tuple[str, tuple[int, int, int, int]]:
+    """Text and place of the first face's label on a picture of 640×480; that face is known by its age of 50."""
+    ordered = sorted(faces, key=_turn)
+    pen = _Pen(picture(480, 640), ordered, DrawOptions())
+    outlines = [pen.outline_rect(face.box_xyxy) for face in ordered]
+    return next((text, plate) for text, plate in _place(pen, ordered, outlines, "full") if text.startswith("50"))
+
+
+def test_a_label_lies_close_to_a_neighbour_rather_than_on_one() -> None:
+    face = a_face((270.0, 200.0, 370.0, 300.0), age=50.0, interval=(40.0, 60.0))
+    above, below = a_face((200.0, 40.0, 440.0, 185.0)), a_face((200.0, 344.0, 440.0, 474.0))
+    left, right = a_face((10.0, 195.0, 264.0, 310.0)), a_face((376.0, 195.0, 630.0, 310.0))
+    _, (_, y0, _, y1) = placed_label([face, above, below, left, right])
+    assert y0 >= 300
+    assert y1 <= 344
+
+
+def test_a_label_moves_into_its_box_where_neighbours_are_all_around() -> None:
+    face = a_face((170.0, 110.0, 470.0, 370.0), age=50.0, interval=(40.0, 60.0))
+    beside = [a_face((x, 120.0, x + 140.0, 360.0)) for x in (15.0, 485.0)]
+    above_and_below = [a_face((5.0, y, 635.0, y + 90.0)) for y in (10.0, 380.0)]
+    text, (x0, y0, x1, y1) = placed_label([face, *beside, *above_and_below])
+    assert text == "50 (40-60) · female 97 %"
+    assert x0 >= 150
+    assert x1 <= 490
+    assert y0 >= 100
+    assert y1 <= 140
+
+
+def test_the_large_face_has_the_first_choice_then_one_goes_as_one_reads() -> None:
+    large = a_face((300.0, 300.0, 500.0, 500.0))
+    row = [a_face((10.0, 10.0, 60.0, 60.0)), a_face((70.0, 10.0, 122.0, 62.0)), a_face((10.0, 90.0, 61.0, 141.0))]
+    assert sorted([row[2], row[1], large, row[0]], key=_turn) == [large, *row]
+
+
 @pytest.mark.parametrize(("rows", "columns", "share"), [(2, 3, 0.6), (4, 5, 0.6), (5, 8, 0.55), (6, 10, 0.4)])
 @pytest.mark.parametrize("width", [640, 4000])
 def test_labels_of_a_crowd_hide_neither_each_other_nor_faces(rows: int, columns: int, share: float, width: int) -> None:
@@ -329,6 +364,13 @@ def test_letters_follow_the_picture_and_the_faces(
     draw_faces(picture(height, width), [a_face((20.0, 10.0, 20.0 + side, 10.0 + side))])
     ((_, size),) = written
     assert least <= size <= most
+
+
+@pytest.mark.parametrize(("scale", "size"), [(0.25, 11), (1.0, 21), (2.0, 43)])
+def test_letters_follow_the_option(scale: float, size: float, written: list[tuple[str, float]]) -> None:
+    face = a_face((200.0, 100.0, 600.0, 400.0))
+    draw_faces(picture(600, 600), [face], options=DrawOptions(scale=scale))
+    assert [written_size for _, written_size in written] == [size]
 
 
 def test_landmarks_are_drawn_when_asked_for() -> None:

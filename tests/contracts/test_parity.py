@@ -116,8 +116,9 @@ def test_served_landmarks_do_not_lie_elsewhere_than_those_trained_on(faces: tupl
         served = most_central(photo, make_detector("mtcnn").detect(photo))
         if trained is None or served is None:
             continue
-        assert served.landmarks_xy is not None
         trained = _moved(trained, (photo.shape[0] - image.shape[0]) / 2)
+        assert served.landmarks_xy is not None
+        assert trained.landmarks_xy is not None
         shifts.append((served.landmarks_xy - trained.landmarks_xy) / image.shape[0])
     assert len(shifts) >= len(records) - 1
     assert np.abs(np.mean(shifts, axis=(0, 1))).max() < 0.015  # of the crop's side
@@ -167,9 +168,9 @@ def test_training_and_serving_order_genders_alike(
     }
     module.zero_grad()
     module.training_step(batch, 0).backward()
-    bias = module.nets["tiny"].gender.bias  # type: ignore[union-attr]
-    assert isinstance(bias.grad, torch.Tensor)  # type: ignore[union-attr]
-    step = -bias.grad.numpy()[None].astype(np.float64)  # type: ignore[union-attr]
+    bias = module.get_parameter("nets.tiny.gender.bias")
+    assert bias.grad is not None
+    step = -bias.grad.numpy()[None].astype(np.float64)
     (female,) = decode.decode_female_probability(
         {"gender_probs": step}, card.gender.model_copy(update={"activation": "softmax"})
     )
@@ -207,13 +208,12 @@ def test_evaluation_decodes_by_agewise(chips: Path, estimator: Estimator, monkey
     """A change of a formula in `agewise.decode` changes the figures by as much."""
     records = read_records(chips).records[:1]
     before = _row(run(records, chips, estimator))
-    expectation, interval, female = decode.expectation, decode.interval, decode.decode_female_probability
+    expectation, female = decode.expectation, decode.decode_female_probability
     monkeypatch.setattr(decode, "expectation", lambda *args: (expectation(*args)[0] + 7, expectation(*args)[1] * 4))
     monkeypatch.setattr(decode, "interval", lambda years, *_: (years - 1, years + 2))
     monkeypatch.setattr(decode, "decode_female_probability", lambda *args: female(*args) * 0.5)
     after = _row(run(records, chips, estimator))
     assert after == pytest.approx([before[0] + 7, before[1] * 2, before[0] + 6, before[0] + 9, before[4] / 2])
-    monkeypatch.setattr(decode, "interval", interval)
 
 
 # ---------------------------------------------------------------- one home for each formula
@@ -229,8 +229,7 @@ def test_evaluation_decodes_by_agewise(chips: Path, estimator: Estimator, monkey
             {"agewise/imaging/crop.py"},
         ),
         ("the landmark template", r"\b59\.1\b|\b138\.3\b|\b0\.2955\b", {"agewise/imaging/crop.py"}),
-        ("scaling pixels", r"crops?\w*\s*/\s*255|/ 127\.5", {"agewise_lab/export/release.py"}),
-        ("softmax in numpy", r"np\.exp\(.*\)\s*/\s*|def softmax\(logits", {"agewise/decode.py"}),
+        ("softmax in numpy", r"def softmax\(logits|\bexp\(\w*logits", {"agewise/decode.py"}),
         (
             "softmax in torch",
             r"torch\.softmax\(",
@@ -262,6 +261,4 @@ def test_each_formula_has_one_home(
 def test_evaluation_has_no_decoding_of_its_own(repository: Path) -> None:
     for file in (repository / "src" / "agewise_lab" / "evaluation").glob("*.py"):
         text = file.read_text(encoding="utf-8")
-        assert not re.search(r"softmax|expectation|class_ages|probs_over_ages|import torch|onnxruntime", text), (
-            file.name
-        )
+        assert not re.search(r"softmax|expectation|class_ages|probs_over_ages|torch|onnxruntime", text), file.name

@@ -98,7 +98,7 @@ class TableView:
             self._level = self._level or face.prediction.interval_level
             self._rows.append((source if number == 1 else "", str(number), *_cells(face)))
         if not result.faces:
-            self._rows.append((source, "", NO_FACE, "", "", ""))
+            self._rows.append((source, "", "", "", NO_FACE, ""))
         if len(self._rows) >= _TABLE_ROWS:
             self.finish()
 

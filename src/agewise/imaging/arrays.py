@@ -43,7 +43,6 @@ def rgb_from_array(array: npt.NDArray[Any], color_order: ColorOrder | None, max_
     if color_order == "GRAY":
         return gray_to_rgb(np.ascontiguousarray(pixels.reshape(pixels.shape[:2])))
     if color_order in ("BGR", "BGRA"):
-        pixels = np.ascontiguousarray(pixels)
         code = cv2.COLOR_BGR2RGB if color_order == "BGR" else cv2.COLOR_BGRA2RGBA
         pixels = cast(UInt8Array, cv2.cvtColor(pixels, code))
     if pixels.shape[2] == 4:

@@ -287,6 +287,13 @@ def test_averaging_a_region_first_changes_little(limit: int, tolerance: int, mon
     assert difference(crop_face(picture, where, CropSpec(), 64), direct) <= tolerance
 
 
+def test_a_box_far_larger_than_the_picture_costs_no_more_than_the_picture() -> None:
+    """One sample for each of its 100,000 by 100,000 pixels would be 30 GB."""
+    picture = np.full((50, 60, 3), 90, dtype=np.uint8)
+    cut = crop_face(picture, face((-49_975, -49_975, 50_025, 50_025)), BOX, 64)
+    assert np.array_equal(cut, np.full((64, 64, 3), 90))
+
+
 def test_the_picture_is_left_alone_and_may_be_any_view() -> None:
     picture = noise_rgb(120, 120)
     picture.flags.writeable = False

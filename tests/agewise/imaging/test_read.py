@@ -27,7 +27,7 @@ from agewise.imaging.read import DEFAULT_MAX_PIXELS, read_image
 from agewise.types import UInt8Array
 
 WIDTH, HEIGHT = 48, 32
-HAS_AVIF = "avif" in features.modules and features.check("avif")
+HAS_AVIF = "avif" in features.modules and bool(features.check("avif"))
 needs_avif = pytest.mark.skipif(not HAS_AVIF, reason="this Pillow has no AVIF decoder")
 
 
@@ -378,9 +378,8 @@ BROKEN_EXIF = {
 
 
 def exif_in(format_name: str) -> Callable[[bytes], bytes]:
-    options: dict[str, Any] = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95, "subsampling": 0}}.get(
-        format_name, {}
-    )
+    lossy: dict[str, Any] = {"quality": 95, "subsampling": 0}
+    options = {"JPEG": lossy, "WEBP": {"lossless": True}}.get(format_name, {})
     return lambda payload: encode(ramp_rgb(), format_name, exif=payload, **options)
 
 

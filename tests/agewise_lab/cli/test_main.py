@@ -84,7 +84,7 @@ def test_train_then_release(
     card = Estimator().card.model_copy(update={"name": "x"})
 
     def fake(net: object, *_: object) -> bytes:  # the real one is shown in test_release
-        return release_module.find_recipe("tiny").name.encode()
+        return recipes.find_recipe("tiny").name.encode()
 
     monkeypatch.setattr(release_module, "release", fake)
     monkeypatch.setattr(release_module, "largest_difference", lambda *_: 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def test_augmentation_weakens_to_a_third_at_the_end(make_config: MakeConfig) -> 
     assert make_config(calm=0.0).augment_at(3) == AugmentConfig()
 
 
-def _net(**changes: object) -> NetConfig:
+def _net(**changes: Any) -> NetConfig:
     return dataclasses.replace(NetConfig(name="a", architecture=CompactConfig()), **changes)
 
 

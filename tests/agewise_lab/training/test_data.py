@@ -78,7 +78,7 @@ def test_sizes_by_epoch(store: CropStore, make_config: MakeConfig) -> None:
 def test_labels_stay_with_their_pictures(make_store: MakeStore, make_config: MakeConfig) -> None:
     colours = np.arange(64, dtype=np.uint8) * 4
     flat = np.broadcast_to(colours[:, None, None, None], (64, 24, 24, 3))
-    store = dataclasses.replace(make_store(64), whole=flat, aligned=flat, age_years=colours.astype(np.float32) / 4)
+    store = dataclasses.replace(make_store(64), whole=flat, aligned=flat, age_years=(colours / 4).astype(np.float32))
     config = make_config(augment=AugmentConfig(flip=0.5).weakened(0.0))
     for batch in _epoch(store, config, 0):
         assert torch.equal(batch["image"].float().mean(dim=(1, 2, 3)) / 4, batch["age"])
