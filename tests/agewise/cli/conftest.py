@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -76,13 +77,21 @@ def child_environment() -> dict[str, str]:
     return kept | {"PYTHONPATH": str(Path(agewise.__file__).resolve().parents[1]), "TERM": "xterm", "COLUMNS": ""}
 
 
+def heed_signals() -> None:
+    """A test run in the background may have inherited ignored signals; the child shall not."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Child:
     """The command line as a process of its own."""
 
     def __init__(self, command: Sequence[str | bytes | Path], options: dict[str, Any]) -> None:
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         variables = {key: options.pop(key) for key in list(options) if key.isupper()}
-        self.process = subprocess.Popen(command, env=child_environment() | variables, **(pipes | options))
+        self.process = subprocess.Popen(
+            command, env=child_environment() | variables, **({"preexec_fn": heed_signals} | pipes | options)
+        )
 
     def finish(self, given: bytes | None = None) -> Done:
         """Wait for the end; the output must be UTF-8."""

@@ -70,8 +70,8 @@ def test_the_settings_reach_onnx_runtime(make_onnx: MakeOnnx, monkeypatch: pytes
 def test_embedded_networks_open_and_hold_metadata_but_no_card(stage: str) -> None:
     """What goes in and comes out of them is for the detector's tests to say."""
     engine = OnnxEngine(embedded(f"mtcnn-{stage}.onnx"))
-    assert len(engine.input_names) == 1
-    assert {"box", "prob"} <= set(engine.output_names)
+    assert engine.input_names
+    assert engine.output_names
     assert engine.metadata["name"] == f"mtcnn-{stage}"
     assert engine.metadata["licence"] == "MIT"
     with pytest.raises(CardError, match=rf"^mtcnn-{stage}\.onnx has no agewise card"):

@@ -148,6 +148,8 @@ def test_the_face_of_a_tight_crop_is_found_in_its_own_pixels(detector: MtcnnDete
     face = find_in_chip(detector, chip)
     assert face is not None
     assert face.landmarks_xy is not None
+    in_the_padded = [found.landmarks_xy for found in detector.detect(padded(chip))]
+    assert any(np.array_equal(points - 60, face.landmarks_xy) for points in in_the_padded if points is not None)
     # The chip was aligned by these very landmarks.
     expected = np.asarray(CropSpec().template) * 200
     assert np.abs(face.landmarks_xy - expected).max() < 12

@@ -75,16 +75,18 @@ def test_grey_has_no_colour(crop: UInt8Array) -> None:
 
 @pytest.mark.parametrize(("knob", "value"), [("rotate_degrees", 10.0), ("scale", 0.1), ("shift", 0.05), ("shear", 0.1)])
 def test_geometry_has_no_bias(chip: UInt8Array, knob: str, value: float) -> None:
-    """A spot in the middle stays there on average, and black stays out: borders are replicated."""
+    """A spot in the middle keeps its place and size on average, and black stays out: borders are replicated."""
     white = np.full((40, 40, 3), 255, dtype=np.uint8)
     spot = np.zeros((40, 40, 3), dtype=np.uint8)
     spot[16:24, 16:24] = 255
     config = dataclasses.replace(NO_AUGMENTATION, **{knob: value})
-    centres = []
+    centres, sizes = [], []
     for seed in range(200):
         assert _augmented(white, config, seed, 20).min() == 255
         image = _augmented(spot, config, seed, 40)[:, :, 0].astype(float)
+        sizes.append(image.sum() / 255)
         centres.append([(image.sum(axis=axis) * (np.arange(40) + 0.5)).sum() / image.sum() for axis in (0, 1)])
+    assert np.exp(np.mean(np.log(sizes))) == pytest.approx(64, rel=0.06)
     assert np.mean(centres, axis=0) == pytest.approx([20, 20], abs=0.5)
     assert (np.std(centres, axis=0).max() > 1) == (knob == "shift")
 

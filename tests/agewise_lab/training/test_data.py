@@ -54,6 +54,16 @@ def test_another_epoch_or_seed_is_another(store: CropStore, make_config: MakeCon
     )
 
 
+def test_the_same_picture_is_augmented_anew_each_time(make_store: MakeStore, make_config: MakeConfig) -> None:
+    base = make_store(16)
+    store = dataclasses.replace(
+        base, whole=np.repeat(base.whole[:1], 16, axis=0), aligned=np.repeat(base.whole[:1], 16, axis=0)
+    )
+    images = [batch["image"] for epoch in range(2) for batch in _epoch(store, make_config(), epoch, 16)]
+    shown = torch.cat(images).flatten(1)
+    assert len({image.numpy().tobytes() for image in shown}) == 32
+
+
 def test_a_batch_does_not_depend_on_those_before_it(store: CropStore, make_config: MakeConfig) -> None:
     """So a run that goes on, or has several workers, sees what it would have seen."""
     batches = TrainBatches(store, np.arange(64), make_config(), 2)
