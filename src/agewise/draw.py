@@ -308,7 +308,6 @@ def _places(rect: _Rect, width: int, height: int) -> Iterator[tuple[float, int, 
     for rank, (x, y) in enumerate(outside):
         yield _COST_OF_RANK * rank, x, y
     yield _COST_INSIDE, x0, y0
-    yield _COST_INSIDE, x0, y1 - height
 
 
 def _shared(plate: _Rect, rects: npt.NDArray[np.int64], margin: int = 0) -> npt.NDArray[np.int64]:

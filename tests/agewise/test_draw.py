@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from agewise.draw import DrawOptions, _Pen, _place, _turn, draw_faces, label_text, save_image
+from agewise.draw import DrawOptions, _candidates, _Pen, _place, _turn, draw_faces, label_text, save_image
 from agewise.errors import ArrayError, OutputError
 from agewise.types import Box, Detection, Face, FloatArray, Gender, Prediction, UInt8Array
 
@@ -283,6 +283,12 @@ def test_a_label_moves_into_its_box_where_neighbours_are_all_around() -> None:
     assert x1 <= 490
     assert y0 >= 100
     assert y1 <= 140
+
+
+def test_a_text_that_leaves_nothing_out_is_not_taken_for_a_shortened_one() -> None:
+    face = a_face(interval=None, gender=None, probability=None)  # its three texts are the same
+    pen = _Pen(picture(480, 640), [face], DrawOptions())
+    assert _candidates(pen, face, pen.outline_rect(face.box_xyxy), "full")[0][:2] == (0.0, "31")
 
 
 def test_the_large_face_has_the_first_choice_then_one_goes_as_one_reads() -> None:

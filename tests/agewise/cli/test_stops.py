@@ -82,6 +82,13 @@ class TestSignals:
         assert "Traceback" not in done.err
 
     def test_held_signals_wait_and_a_second_does_not(self) -> None:
+        inherited = signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in a background shell
+        try:
+            self._hold_two_signals()
+        finally:
+            signal.signal(signal.SIGINT, inherited)
+
+    def _hold_two_signals(self) -> None:
         before = signal.getsignal(signal.SIGINT)
         with StopSignals() as stops:
             with pytest.raises(Stopped) as caught, stops.held():

@@ -61,6 +61,7 @@ def test_accuracy(female: tuple[float, ...], labels: tuple[bool, ...], accuracy:
         ((0.75, 0.25, 0.75, 0.25), (True, False, True, True), 0.0),  # male at 0.75 counts alike
         ((0.72,) * 4, (True, True, True, False), 0.03),
         ((0.95, 0.95, 0.55, 0.55), (True, False, True, True), 0.45),  # two bins, 0.45 each
+        ((0.52, 0.57), (True, False), 0.525),  # bins are 0.05 wide
     ],
 )
 def test_calibration_error(female: tuple[float, ...], labels: tuple[bool, ...], error: float) -> None:

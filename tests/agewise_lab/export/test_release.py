@@ -93,6 +93,8 @@ def test_the_card_is_calibrated_and_measured_on_both_chains(card: ModelCard) -> 
     assert bare["found"] == 1
     assert 0.8 <= bare["coverage"] <= 1
     assert bare["mae"] > 0
+    aligned = {f.measure: f.value for f in card.figures if f.protocol != "bare crops" and "validation" in f.data}
+    assert (aligned["count"], aligned["found"]) == (1, 0.04)  # one of 25 pictures is of a face
     parts = {(figure.data.split()[1], figure.protocol) for figure in card.figures}
     assert parts == {(p, c) for p in ("validation", "holdout") for c in ("bare crops", "padded, mtcnn, aligned")}
     assert {figure.unit for figure in card.figures if figure.measure == "mae"} == {"years"}
