@@ -42,7 +42,8 @@ def predict(
     """Find the faces in pictures; estimate their ages and genders.
 
     Prints a table to a terminal. Piped on, it prints a line a face with tabs between source, face, age, the
-    interval's ends, gender and its probability. Of a folder, the files with a picture's suffix are read.
+    interval's ends, gender, its probability, and the box's x0, y0, x1, y1. Of a folder, the files with a
+    picture's suffix are read.
 
     A picture that cannot be read is told on standard error and stops no other. Ctrl-C keeps what was done.
     Bytes in names that are not UTF-8 are written as \\xNN. Exit status: 0 all well, 1 something failed, 2 a

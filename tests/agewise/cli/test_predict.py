@@ -30,8 +30,8 @@ def pictures(tmp_path: Path, make_picture: MakePicture, monkeypatch: pytest.Monk
 def test_plain_lines(predict: Cli, pictures: Path) -> None:
     done = predict("a.png", "folder/b.png")
     assert done.rows == [
-        ["a.png", "1", "21.18", "16.18", "26.18", "male", "0.7882"],
-        ["folder/b.png", "1", "40.00", "35.00", "45.00", "male", "0.6000"],
+        ["a.png", "1", "21.18", "16.18", "26.18", "male", "0.7882", "0.0", "0.0", "40.0", "30.0"],
+        ["folder/b.png", "1", "40.00", "35.00", "45.00", "male", "0.6000", "0.0", "0.0", "40.0", "30.0"],
     ]
     assert (done.status, done.err) == (0, "")
 
@@ -110,7 +110,7 @@ def test_a_picture_without_a_face_is_no_error_but_is_said(cli: Cli, onnx_path: P
     flat = make_picture("flat.png")
     done = cli("predict", "--model", onnx_path, flat)  # mtcnn finds nothing in it
     assert (done.status, done.err) == (0, "")
-    assert done.rows == [[str(flat), "0", "no face", "", "", "", ""]]
+    assert done.rows == [[str(flat), "0", "no face", *[""] * 8]]
     assert cli("predict", "--model", onnx_path, flat, "--json").objects == [
         {"source": str(flat), "width": 40, "height": 30, "faces": [], "error": None}
     ]
@@ -151,15 +151,16 @@ def test_the_pixel_limit_refuses(predict: Cli, pictures: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["with space.png", "合影 文件.png", "tab\tand\nbreak.png", "a\x1b[31mred.png", "'quotes\".png"]
+    "name",
+    ["with space.png", "合影 文件.png", "tab\tand\nbreak.png", "a\x1b[31mred.png", "gnp\u202e.png", "'quotes\".png"],
 )
 def test_odd_names(predict: Cli, make_picture: MakePicture, name: str) -> None:
     path = make_picture(name)
     assert predict(path, "--json").objects[0]["source"] == str(path)
     done = predict(path)
     (row,) = done.rows
-    assert len(row) == 7, "one line of seven fields, whatever the name"
-    assert row[0].isprintable()
+    assert len(row) == 11, "one line of eleven fields, whatever the name"
+    assert row[0].isprintable(), "nothing that moves a terminal's cursor or turns its text"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names as POSIX has them")

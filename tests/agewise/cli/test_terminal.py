@@ -55,12 +55,12 @@ def test_one_picture_gives_a_table_and_no_bar(
     at_terminal: AtTerminal, make_picture: MakePicture, tmp_path: Path
 ) -> None:
     make_picture("a.png", 102)
-    status, text = at_terminal("a.png", cwd=tmp_path)
+    status, text = at_terminal("a.png", columns=100, cwd=tmp_path)
     assert status == 0
     assert plain(text)[:3] == [
-        "Source   Face   Age   90 % interval   Gender   Probability",
-        "──────────────────────────────────────────────────────────",
-        "a.png       1    40           35-45   male            60 %",
+        "Source   Face         Box   Age   90 % interval   Gender   Probability",
+        "──────────────────────────────────────────────────────────────────────",
+        "a.png       1   0,0,40,30    40           35-45   male            60 %",
     ]
     assert "━" not in text
 
@@ -116,7 +116,9 @@ def test_neither_table_nor_bar_when_piped(at_terminal: AtTerminal, make_picture:
     os.close(writing)
     with open(reading, "rb") as pipe:
         lines = pipe.read().decode().splitlines()
-    assert lines == [f"{name}\t1\t40.00\t35.00\t45.00\tmale\t0.6000" for name in ("a.png", "b.png")]
+    assert lines == [
+        f"{name}\t1\t40.00\t35.00\t45.00\tmale\t0.6000\t0.0\t0.0\t40.0\t30.0" for name in ("a.png", "b.png")
+    ]
     assert "━" not in text
     assert status == 0
 
@@ -140,18 +142,30 @@ def face(age: float, probability: float | None) -> Face:
 
 def test_rows(capsys: pytest.CaptureFixture[str]) -> None:
     view = TableView(contextlib.nullcontext)
-    view.show(ImageResult("a.jpg", 9, 9, (face(31.5, 0.999), face(30.49, 1.0), face(50.0, 0.5))))
+    view.show(ImageResult("a.jpg", 9, 9, (face(30.5, 0.999), face(30.49, 1.0), face(50.0, 0.5))))
     view.show(ImageResult("none.jpg", 9, 9))
     view.show(ImageResult("broken.jpg", error="it is told elsewhere"))
     view.show(ImageResult("[b]\x1b[31m:smile:", 9, 9, (face(7.0, None),)))
     view.finish()
     assert [line.split() for line in capsys.readouterr().out.splitlines()[2:]] == [
-        ["a.jpg", "1", "32", "25-40", "female", "99", "%"],
-        ["2", "30", "24-39", "female", "100", "%"],
-        ["3", "50", "44-58", "female", "50", "%"],
+        ["a.jpg", "1", "0,0,9,9", "31", "24-39", "female", "99", "%"],
+        ["2", "0,0,9,9", "30", "24-39", "female", "100", "%"],
+        ["3", "0,0,9,9", "50", "44-58", "female", "50", "%"],
         ["none.jpg", "no", "face"],
-        ["[b]\\x1b[31m:smile:", "1", "7"],
+        ["[b]\\x1b[31m:smile:", "1", "0,0,9,9", "7"],
     ]
+
+
+@pytest.mark.parametrize(("columns", "has_box"), [(120, True), (80, True), (66, True), (65, False), (44, False)])
+def test_the_box_is_there_unless_the_terminal_is_narrow(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int, has_box: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    view = TableView(contextlib.nullcontext)
+    view.show(ImageResult("a.jpg", 9, 9, (face(30.5, 0.999),)))
+    view.finish()
+    lines = capsys.readouterr().out.splitlines()
+    assert ("Box" in lines[0], "0,0,9,9" in lines[2]) == (has_box, has_box)
 
 
 def test_a_long_run_is_shown_in_parts(capsys: pytest.CaptureFixture[str]) -> None:
