@@ -8,8 +8,12 @@ as a fake engine, and as the bytes of a real ONNX file, which are written here b
 
 from __future__ import annotations
 
+import os
+import shutil
 import struct
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -268,3 +272,37 @@ def photo() -> Photo:
 def make_detector() -> Callable[..., FakeDetector]:
     """`make_detector(detections)`: a detector that finds just these."""
     return FakeDetector
+
+
+# ---------------------------------------------------------------- permissions
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that any user can reach; pytest's own is closed to others."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    yield folder
+    folder.chmod(0o777)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def not_root() -> Callable[[], AbstractContextManager[None]]:
+    """`with not_root():` root may do anything: act as `nobody` for a while, so that the system itself refuses."""
+
+    @contextmanager
+    def act() -> Iterator[None]:
+        if os.name != "posix" or os.geteuid() != 0:
+            yield
+            return
+        try:
+            os.seteuid(65534)
+        except OSError:
+            pytest.skip("runs as root, and cannot step down to another user")
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+
+    return act

@@ -12,8 +12,8 @@ import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -61,22 +61,6 @@ def png_claiming(width: int, height: int) -> bytes:
 
 def noise_jpeg() -> bytes:
     return encoded(np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8), "JPEG")
-
-
-@contextmanager
-def not_root() -> Iterator[None]:
-    """Root may read all: step down for a moment, so that the system itself refuses."""
-    if os.geteuid() != 0:
-        yield
-        return
-    try:
-        os.seteuid(65534)
-    except OSError:
-        pytest.skip("runs as root, and cannot step down to another user")
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.fixture
@@ -147,7 +131,9 @@ def test_paths_that_lead_nowhere(whole: Analyzer, tmp_path: Path) -> None:
     refused(whole, "https://example.org/face.jpg", ImageReadError, "addresses are not fetched")
 
 
-def test_a_file_without_permission(whole: Analyzer, tmp_path: Path) -> None:
+def test_a_file_without_permission(
+    whole: Analyzer, tmp_path: Path, not_root: Callable[[], AbstractContextManager[None]]
+) -> None:
     path = tmp_path / "locked.png"
     path.write_bytes(encoded(flat_rgb()))
     path.chmod(0)

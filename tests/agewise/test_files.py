@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-import contextlib
 import errno
 import io
 import os
-import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -23,29 +21,6 @@ posix_only = pytest.mark.skipif(os.name != "posix", reason="permissions, links a
 
 def names_in(folder: Path) -> list[bytes]:
     return sorted(os.listdir(os.fsencode(folder)))
-
-
-@contextlib.contextmanager
-def not_root() -> Iterator[None]:
-    """Root may write anywhere: act as `nobody` for a while."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that any user can reach; pytest's own is closed to others."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o777)
-    yield folder
-    folder.chmod(0o777)
-    shutil.rmtree(folder)
 
 
 def test_the_bytes_stand_there_and_nothing_else(tmp_path: Path) -> None:
@@ -170,7 +145,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, place: str, said: str) -
 
 
 @posix_only
-def test_a_read_only_folder(open_folder: Path) -> None:
+def test_a_read_only_folder(open_folder: Path, not_root: Callable[[], AbstractContextManager[None]]) -> None:
     open_folder.chmod(0o555)
     refused = pytest.raises(OutputError, match="Permission denied; choose")
     with not_root(), refused, atomic_write(open_folder / "out.bin"):
@@ -179,7 +154,9 @@ def test_a_read_only_folder(open_folder: Path) -> None:
 
 
 @posix_only
-def test_a_write_protected_file_is_not_replaced(open_folder: Path) -> None:
+def test_a_write_protected_file_is_not_replaced(
+    open_folder: Path, not_root: Callable[[], AbstractContextManager[None]]
+) -> None:
     target = open_folder / "out.bin"
     target.write_bytes(b"kept")
     target.chmod(0o444)

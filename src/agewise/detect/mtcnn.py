@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from importlib import resources
 from typing import NamedTuple
 
 import cv2
@@ -24,6 +23,7 @@ import numpy.typing as npt
 from agewise.detect.boxes import suppress, to_squares
 from agewise.detect.pyramid import GREY, Pyramid
 from agewise.engine import Engine, EngineConfig, OnnxEngine
+from agewise.store import read_network
 from agewise.types import Detection, FloatArray, UInt8Array
 
 _CELL = 12  # side of the region that one P-Net output sees
@@ -88,6 +88,9 @@ class MtcnnDetector:
         config: cascade settings.
         engine_config: threads and providers.
         engines: P-Net, R-Net and O-Net; by default the embedded ones.
+
+    Raises:
+        ModelError: an embedded network is missing or damaged.
     """
 
     name = "mtcnn"
@@ -100,10 +103,8 @@ class MtcnnDetector:
     ) -> None:
         self.config = config or MtcnnConfig()
         if engines is None:
-            folder = resources.files("agewise.weights")
             pnet, rnet, onet = (
-                OnnxEngine((folder / f"mtcnn-{stage}.onnx").read_bytes(), engine_config)
-                for stage in ("pnet", "rnet", "onet")
+                OnnxEngine(read_network(f"mtcnn-{stage}"), engine_config) for stage in ("pnet", "rnet", "onet")
             )
             engines = (pnet, rnet, onet)
         self._pnet, self._rnet, self._onet = engines

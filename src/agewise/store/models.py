@@ -93,6 +93,18 @@ def read_embedded(entry: EmbeddedFile) -> bytes:
     return data
 
 
+def read_network(name: str) -> bytes:
+    """The bytes of an embedded network by its name in the manifest, such as "mtcnn-pnet".
+
+    Raises:
+        ModelError: no such network, or it is missing or changed since it was installed.
+    """
+    entry = next((entry for entry in embedded_files() if entry.name == name), None)
+    if entry is None:
+        raise ModelError(f"the embedded network {name} is not in the list of embedded models: install agewise again")
+    return read_embedded(entry)
+
+
 def list_models() -> tuple[str, ...]:
     """Names of the estimators on hand, the default first."""
     names = [entry.name for entry in embedded_files() if entry.kind == "estimator"]

@@ -32,6 +32,9 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from agewise.store.models import EmbeddedFile
+from agewise_lab.export.manifest import embed
+
 FloatArray = npt.NDArray[np.floating]
 
 SHA256 = {
@@ -39,7 +42,6 @@ SHA256 = {
     "rnet": "cb00e6460f3c98b0bfafaba3c0a0ded4bdf6e62cee7174d969e8670d7e757fee",
     "onet": "94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3",
 }
-NAMES = tuple(SHA256)
 
 _BLOCK = 16  # channels that one blocked kernel takes; 8 on narrower processors, which divides it
 
@@ -234,14 +236,22 @@ def build_onet(arrays: list[FloatArray]) -> onnx.ModelProto:
 
 
 def convert(folder: Path) -> list[Path]:
-    """Write mtcnn-pnet.onnx, mtcnn-rnet.onnx and mtcnn-onet.onnx into `folder`; gives their paths."""
+    """Write the three files into `folder`, and their lines into the manifest there; gives their paths."""
     weights = published_weights()
     builders = {"pnet": build_pnet, "rnet": build_rnet, "onet": build_onet}
     written = []
     for name, build in builders.items():
-        path = folder / f"mtcnn-{name}.onnx"
-        path.write_bytes(build(weights[name]).SerializeToString())
-        written.append(path)
+        data = build(weights[name]).SerializeToString()
+        entry = EmbeddedFile(
+            name=f"mtcnn-{name}",
+            file=f"mtcnn-{name}.onnx",
+            kind="detector",
+            sha256=hashlib.sha256(data).hexdigest(),
+            licence="MIT",
+            source="mtcnn 1.0.0 (PyPI), converted by agewise_lab.convert.mtcnn",
+        )
+        embed(data, entry, folder)
+        written.append(folder / entry.file)
     return written
 
 

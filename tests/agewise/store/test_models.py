@@ -6,8 +6,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -173,24 +173,8 @@ def test_a_path_where_there_is_no_file(tmp_path: Path, monkeypatch: pytest.Monke
         find_model(tmp_path / name)
 
 
-@contextmanager
-def not_root() -> Iterator[None]:
-    """Root may read all: step down for a moment, so that the system itself refuses."""
-    if os.geteuid() != 0:
-        yield
-        return
-    try:
-        os.seteuid(65534)
-    except OSError:
-        pytest.skip("runs as root, and cannot step down to another user")
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 @pytest.mark.usefixtures("weights")
-def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
+def test_paths_that_cannot_be_read(tmp_path: Path, not_root: Callable[[], AbstractContextManager[None]]) -> None:
     folder = tmp_path / "folder.onnx"
     folder.mkdir()
     locked = tmp_path / "locked.onnx"

@@ -119,6 +119,11 @@ def test_the_embedded_files_are_this_conversion(published: dict[str, list[Any]],
     for path in convert(tmp_path):
         embedded = resources.files("agewise.weights") / path.name
         assert embedded.read_bytes() == path.read_bytes(), f"{path.name}: convert again into src/agewise/weights"
+    shipped, made = (
+        [line for line in json.loads((folder / "manifest.json").read_text("utf-8"))["files"] if "mtcnn" in line["name"]]
+        for folder in (resources.files("agewise.weights"), tmp_path)
+    )
+    assert made == shipped, "the converter notes what it writes"
 
 
 @pytest.mark.parametrize("name", list(BUILDERS))
