@@ -18,7 +18,8 @@ from agewise.detect import make_detector
 from agewise.imaging.crop import CropSpec, crop_face
 from agewise.types import UInt8Array
 from agewise_lab.architectures.compact import CompactConfig, CompactNet
-from agewise_lab.datasets.utkface import Record, read_records
+from agewise_lab.datasets.record import Record
+from agewise_lab.datasets.utkface import read_records
 from agewise_lab.store.crops import CropStore, build
 from agewise_lab.training.augment import AugmentConfig
 from agewise_lab.training.config import NetConfig, TrainConfig

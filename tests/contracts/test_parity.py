@@ -19,7 +19,8 @@ from agewise.imaging.crop import CropSpec, crop_face
 from agewise.imaging.normalise import to_network_input
 from agewise.types import UInt8Array
 from agewise_lab.architectures.compact import CompactConfig
-from agewise_lab.datasets.utkface import Record, read_records
+from agewise_lab.datasets.record import Record
+from agewise_lab.datasets.utkface import read_records
 from agewise_lab.evaluation.run import Results, most_central, run
 from agewise_lab.export.release import About, first_card
 from agewise_lab.store import crops

@@ -18,26 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from agewise.types import Gender
+from agewise_lab.datasets.record import Record
 
 GROUPS = ("White", "Black", "Asian", "Indian", "other")
 _NAME = re.compile(r"(?P<age>\d{1,3})_(?P<gender>[01])(?:_(?P<race>[0-4]))?_(?P<time>\d{8,}) ?\.?jpg(\.chip\.jpg)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One labelled face.
-
-    Args:
-        path: the picture, relative to the data set's root.
-        age_years: the label.
-        gender: the label, or None where unknown.
-        group: the race label of the data set, or None where unknown.
-    """
-
-    path: str
-    age_years: float
-    gender: Gender | None
-    group: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from agewise.detect import Detector, make_detector
 from agewise.estimate import Estimator
 from agewise.imaging import read_image
 from agewise.types import Detection, FloatArray, Gender, UInt8Array
-from agewise_lab.datasets.utkface import GROUPS, Record, group_codes, read_records
+from agewise_lab.datasets.record import Record
+from agewise_lab.datasets.utkface import GROUPS, group_codes, read_records
 from agewise_lab.evaluation import metrics
 from agewise_lab.store.crops import open_store, padded
 from agewise_lab.store.split import hash_split

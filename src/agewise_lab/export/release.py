@@ -31,7 +31,7 @@ from agewise.imaging.crop import CropSpec
 from agewise.store.models import EmbeddedFile
 from agewise.types import Gender
 from agewise_lab.architectures.compact import CompactConfig, CompactNet
-from agewise_lab.datasets.utkface import Record
+from agewise_lab.datasets.record import Record
 from agewise_lab.evaluation.calibration import calibrate_intervals, fit_temperature, pooled
 from agewise_lab.evaluation.run import Results, part_of_store, run, summary
 from agewise_lab.export.manifest import embed

@@ -29,7 +29,8 @@ from agewise.detect.none import WholePicture
 from agewise.imaging.crop import UTKFACE_TEMPLATE, CropSpec, crop_face
 from agewise.imaging.read import read_image
 from agewise.types import Detection, FloatArray, Gender, UInt8Array
-from agewise_lab.datasets.utkface import Record, group_codes
+from agewise_lab.datasets.record import Record
+from agewise_lab.datasets.utkface import group_codes
 from agewise_lab.store.duplicates import duplicate_groups, signature
 
 VERSION = 1

@@ -19,7 +19,8 @@ from agewise.estimate import Estimator
 from agewise.imaging import read_image
 from agewise.store import find_model
 from agewise.types import Detection, Gender, UInt8Array
-from agewise_lab.datasets.utkface import GROUPS, Record, read_records
+from agewise_lab.datasets.record import Record
+from agewise_lab.datasets.utkface import GROUPS, read_records
 from agewise_lab.evaluation.run import Results, by_group, most_central, part_of_store, run, summary
 from agewise_lab.store.crops import padded
 

@@ -22,7 +22,8 @@ from agewise.store.models import EmbeddedFile
 from agewise.types import Gender
 from agewise_lab import recipes
 from agewise_lab.architectures.compact import CompactConfig, CompactNet
-from agewise_lab.datasets.utkface import Record, read_records
+from agewise_lab.datasets.record import Record
+from agewise_lab.datasets.utkface import read_records
 from agewise_lab.export import release as release_module
 from agewise_lab.export.onnx_model import to_onnx
 from agewise_lab.export.release import About, first_card, largest_difference, load_net, release, release_run

@@ -16,7 +16,8 @@ from agewise.errors import ImageReadError
 from agewise.imaging import read_image
 from agewise.imaging.crop import CropSpec, crop_face
 from agewise.types import Detection, Gender, UInt8Array
-from agewise_lab.datasets.utkface import GROUPS, Record, read_records
+from agewise_lab.datasets.record import Record
+from agewise_lab.datasets.utkface import GROUPS, read_records
 from agewise_lab.store import crops
 from agewise_lab.store.crops import build, find_in_chip, open_store, padded
 
