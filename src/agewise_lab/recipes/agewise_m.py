@@ -14,8 +14,8 @@ def agewise_m() -> TrainConfig:
     return TrainConfig(
         name="agewise-m",
         nets=(NetConfig(name="agewise-m", architecture=M, learning_rate=2.5e-3),),
-        epochs=120,
-        sizes=((0.4, 64), (0.7, 80), (1.0, 96)),
+        epochs=90,
+        sizes=((0.4, 64), (0.75, 80), (1.0, 96)),
         weight_decay=0.05,
         augment=AugmentConfig(erase=0.3),
         mixup=0.4,
