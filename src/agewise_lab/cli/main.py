@@ -15,6 +15,8 @@ app.command()(train.recipes)
 app.command()(train.train)
 app.command()(train.release)
 app.command()(evaluate.evaluate)
+app.command()(evaluate.protocols)
+app.command()(evaluate.card)
 
 
 def main() -> None:
