@@ -77,13 +77,14 @@ def resampled_sums(
     else:
         terms = terms[np.argsort(inverse)]
     pair_cells, pair_units = np.divmod(pairs, unit_count)
+    apart = len(pairs) == unit_count  # each unit lies in one cell: any may have any weight, so take them in this order
     edges = np.searchsorted(pair_cells, np.arange(cell_count + 1))
     for weights in poisson_weights(unit_count, rounds, seed, cell_count * terms.shape[1]):
         sums = np.zeros((len(weights), cell_count, terms.shape[1]))
         for cell in range(cell_count):
             rows = slice(edges[cell], edges[cell + 1])
             if rows.start < rows.stop:
-                sums[:, cell] = weights[:, pair_units[rows]] @ terms[rows]
+                sums[:, cell] = weights[:, rows if apart else pair_units[rows]] @ terms[rows]
         yield sums
 
 
