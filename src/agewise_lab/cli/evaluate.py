@@ -40,6 +40,7 @@ def evaluate(
     ] = None,
     run: Annotated[list[Path] | None, typer.Option(help="A training run's folder, to be linked in the report.")] = None,
     level: Annotated[float, typer.Option(help="Of the models' intervals.")] = 0.9,
+    plots: Annotated[bool, typer.Option(help="Draw the plots.")] = True,
     pictures: Annotated[bool, typer.Option(help="Small pictures of the best and worst faces in the report.")] = True,
 ) -> None:
     """Measure models on the same faces: by age band, gender label and group, with intervals, plots and a report."""
@@ -64,6 +65,7 @@ def evaluate(
         faces=detector,
         level=level,
         runs=tuple(run or ()),
+        plots=plots and output is not None,
         pictures=pictures,
     )
     with tempfile.TemporaryDirectory(prefix="agewise-") as temporary:

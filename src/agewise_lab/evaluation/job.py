@@ -48,7 +48,8 @@ class Job:
         faces: how faces are found, see `FaceFinder`.
         level: of the models' intervals.
         runs: folders of training runs, to be linked in the report.
-        pictures: whether small pictures of the best and the worst faces are drawn.
+        plots: whether plots are drawn.
+        pictures: whether small pictures of the best and the worst faces are among them.
     """
 
     protocol: Protocol
@@ -61,6 +62,7 @@ class Job:
     faces: str = NONE
     level: float = 0.9
     runs: tuple[Path, ...] = ()
+    plots: bool = True
     pictures: bool = True
 
     @property
@@ -113,7 +115,10 @@ def run_job(job: Job, folder: Path, progress: Callable[[int, int], None] = lambd
         raise ValueError("name a model, a --command or a file of --predictions: there is nothing to evaluate")
     if job.root is None and (job.models or job.commands):
         raise ValueError("models and programs need the pictures: name the data set's folder with --root")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"the output {folder} is a file: name a folder")
     found = _from_tables(job) if job.root is None else _from_pictures(job, job.root, progress)
+    slugs = _write_predictions(found.tables, folder)
     used = ProtocolUsed(
         name=job.protocol.name, title=job.protocol.title, source=job.protocol.source, part=job.chosen_part
     )
@@ -126,7 +131,7 @@ def run_job(job: Job, folder: Path, progress: Callable[[int, int], None] = lambd
         notes=found.notes,
         dropped=found.dropped,
     )
-    return _write(result, found.tables, job, folder)
+    return _write(result, found.tables, slugs, job, folder)
 
 
 # ---------------------------------------------------------------- predictions
@@ -244,18 +249,21 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "model"
 
 
-def _write(result: Result, tables: Mapping[str, Predictions], job: Job, folder: Path) -> Result:
+def _write_predictions(tables: Mapping[str, Predictions], folder: Path) -> dict[str, str]:
+    """Write the tables before anything is made of them; gives the end of each one's file name."""
     folder.mkdir(parents=True, exist_ok=True)
     slugs: dict[str, str] = {}
     for place, name in enumerate(tables):
         file = slug(name)
         slugs[name] = file if file not in slugs.values() else f"{file}-{place}"
         write_predictions(tables[name], folder / f"predictions-{slugs[name]}.parquet")
-    root = own.folder_of(job.root) if job.root is not None and job.pictures else None
-    plots: dict[str, Sequence[Plot]] = {"": plots_of_all(tables)}
-    for place, (name, table) in enumerate(tables.items()):
-        drawn = plots_of_one(name, table, place, classes=job.protocol.classes, root=root)
-        plots[name] = [dataclasses.replace(plot, name=f"{_kind(plot)}-{slugs[name]}") for plot in drawn]
+    return slugs
+
+
+def _write(
+    result: Result, tables: Mapping[str, Predictions], slugs: Mapping[str, str], job: Job, folder: Path
+) -> Result:
+    plots = _draw(tables, slugs, job) if job.plots else {}
     for parts in plots.values():
         for plot in parts:
             plot.save(folder)
@@ -268,6 +276,16 @@ def _write(result: Result, tables: Mapping[str, Predictions], job: Job, folder: 
     write_result(whole, folder)
     write_report(whole, plots, folder / "report.html", job.runs)
     return whole
+
+
+def _draw(tables: Mapping[str, Predictions], slugs: Mapping[str, str], job: Job) -> dict[str, Sequence[Plot]]:
+    """The plots by model name; those of all models under ""."""
+    root = own.folder_of(job.root) if job.root is not None and job.pictures else None
+    plots: dict[str, Sequence[Plot]] = {"": plots_of_all(tables)}
+    for place, (name, table) in enumerate(tables.items()):
+        drawn = plots_of_one(name, table, place, classes=job.protocol.classes, root=root)
+        plots[name] = [dataclasses.replace(plot, name=f"{_kind(plot)}-{slugs[name]}") for plot in drawn]
+    return plots
 
 
 def _kind(plot: Plot) -> str:
