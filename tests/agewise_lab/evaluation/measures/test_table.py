@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -220,3 +221,10 @@ def test_what_cannot_be_measured(arguments: dict[str, list[str]], message: str) 
         measure_table(Faces(estimates=np.zeros(2), truths=np.zeros(2)), **arguments)
     with pytest.raises(ValueError, match="there are no faces to measure"):
         measure_table(Faces(estimates=np.zeros(0)))
+
+
+def test_the_document_has_every_measure() -> None:
+    text = (Path(__file__).parents[4] / "docs" / "evaluation-measures.md").read_text(encoding="utf-8")
+    assert [measure.name for measure in MEASURES if f"`{measure.name}`" not in text] == []
+    functions = ("risk_coverage", "paired_test", "online_safety", "challenge_grid", "trade_off", "mae_by_age_and_sex")
+    assert [name for name in functions if f"`{name}" not in text] == []
