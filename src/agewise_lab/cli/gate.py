@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -101,19 +102,22 @@ def _tables(path: Path, model: str | None) -> dict[str, Sequence[Figure]]:
 
 
 def _lines(name: str, verdicts: Sequence[Verdict], everything: bool) -> Iterator[str]:
-    """What is printed of a model: a line a verdict, the failed ones first, tabs between."""
+    """What is printed of a model: a line a verdict, the failed ones first, in columns two spaces apart."""
     order = {"fails": 0, "too few": 1, "holds": 2}
     count = {state: sum(verdict.state == state for verdict in verdicts) for state in order}
     yield f"{name}: {count['fails']} fail, {count['too few']} too few to judge, {count['holds']} hold"
-    for verdict in sorted(verdicts, key=lambda verdict: order[verdict.state]):
-        if verdict.state == "holds" and not everything:
-            continue
-        flag, title, unit = _FLAGS[verdict.limit_name]
-        limit = f"{flag} {verdict.limit:g}"
-        measured = "–"
-        if verdict.value == verdict.value:  # not NaN
-            measured = f"{verdict.value:.3g} [{verdict.low:.3g}, {verdict.high:.3g}] {unit}".rstrip()
-        state = {"fails": "FAILS", "too few": "too few", "holds": "holds"}[verdict.state]
-        yield "\t".join(
-            [state, limit, verdict.subset, title, measured, f"{verdict.count} faces", *filter(None, [verdict.beside])]
-        )
+    shown = [verdict for verdict in verdicts if everything or verdict.state != "holds"]
+    rows = [_cells(verdict) for verdict in sorted(shown, key=lambda verdict: order[verdict.state])]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _cells(verdict: Verdict) -> tuple[str, ...]:
+    """A verdict's line, cell by cell."""
+    flag, title, unit = _FLAGS[verdict.limit_name]
+    measured = "–"
+    if not math.isnan(verdict.value):
+        measured = f"{verdict.value:.3g} [{verdict.low:.3g}, {verdict.high:.3g}] {unit}".rstrip()
+    state = {"fails": "FAILS", "too few": "too few", "holds": "holds"}[verdict.state]
+    return (state, f"{flag} {verdict.limit:g}", verdict.subset, title, measured, f"n = {verdict.count}", verdict.beside)

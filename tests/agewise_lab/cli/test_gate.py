@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,10 @@ from agewise_lab.evaluation.predictions import Predictions, Provenance
 
 def _run(*words: object) -> Result:
     return CliRunner().invoke(app, ["gate", *map(str, words)], env={"NO_COLOR": "1", "COLUMNS": "200", "TERM": "dumb"})
+
+
+def _cells(line: str) -> list[str]:
+    return re.split(r" {2,}", line)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +55,7 @@ def test_all_limits_hold(file: Path) -> None:
     assert result.exit_code == 0, result.output
     first, *rest = result.stdout.splitlines()
     assert first.startswith("one: 0 fail, ")
-    assert [line.split("\t")[:3] for line in rest] == [
+    assert [_cells(line)[:3] for line in rest] == [
         ["too few", "--max-gap 3.5", "A"],  # B has 30 faces only: A has nobody to be compared with
         ["too few", "--max-gap 3.5", "B"],
         ["too few", "--max-mae 6", "B"],
@@ -61,24 +66,26 @@ def test_all_limits_hold(file: Path) -> None:
 def test_a_group_that_fails_is_printed_with_its_interval(file: Path, table: Predictions) -> None:
     result = _run(file, "--max-gap", 2.5)
     assert result.exit_code == 1
-    line = next(line for line in result.stdout.splitlines() if line.startswith("FAILS")).split("\t")
+    line = _cells(next(line for line in result.stdout.splitlines() if line.startswith("FAILS")))
     assert line[:4] == ["FAILS", "--max-gap 2.5", "male", "MAE above the best group's"]
     figures = measure_table(
         Faces(estimates=table.years, truths=table.truth, is_female=table.is_female), measures=["mae"], by=["sex"]
     )
     assert [round(figure.value, 6) for figure in figures] == [3.5, 2.0, 5.0]
-    assert line[4:] == ["3 [3, 3] years", "200 faces", "5 against 2 of female"]
+    assert line[4:] == ["3 [3, 3] years", "n = 200", "5 against 2 of female"]
 
 
 def test_what_holds_is_printed_when_asked(file: Path) -> None:
-    assert "holds\t" not in _run(file, "--max-mae", 6).stdout
-    assert "holds\t--max-mae 6\tall\tMAE\t3.5 [" in _run(file, "--max-mae", 6, "--all").stdout
+    assert "holds  " not in _run(file, "--max-mae", 6).stdout
+    lines = _run(file, "--max-mae", 6, "--all").stdout.splitlines()
+    (everyone,) = [cells for cells in map(_cells, lines) if cells[:3] == ["holds", "--max-mae 6", "all"]]
+    assert (everyone[3], everyone[4].split()[0], everyone[5]) == ("MAE", "3.5", "n = 400")
 
 
 def test_a_limit_without_a_face_fails(file: Path) -> None:
     result = _run(file, "--max-fpr17", 0.1)
     assert result.exit_code == 1
-    assert "FAILS\t--max-fpr17 0.1\tall" in result.stdout
+    assert ["FAILS", "--max-fpr17 0.1", "all"] in [_cells(line)[:3] for line in result.stdout.splitlines()]
 
 
 def test_strict_fails_what_is_too_few(file: Path) -> None:
