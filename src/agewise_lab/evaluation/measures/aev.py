@@ -17,9 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from agewise.types import FloatArray
-from agewise_lab.evaluation.measures.bootstrap import units_of
+from agewise_lab.evaluation.measures.bootstrap import (
+    ROUNDS,
+    bootstrap_interval,
+    percentile_interval,
+    resampled_sums,
+    units_of,
+)
 from agewise_lab.evaluation.measures.faces import whole_years
-from agewise_lab.evaluation.measures.rates import Rate, rate
+from agewise_lab.evaluation.measures.rates import Rate, binomial_interval, rate
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
@@ -33,25 +39,50 @@ def _aged(truths: FloatArray, first: float, last: float) -> BoolArray:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgeSexErrors:
-    """Errors of each whole year and sex: ages (a,); count, mae and bias (a, 2), female first, NaN where empty.
+    """Errors of each whole year and sex.
 
-    `mean` is the mean of all cells' MAE, each of equal weight however many faces it has, and `mean_bias` that of
-    their signed errors; NaN where a cell is empty: `empty` says how many are.
+    Args:
+        ages: whole years (a,).
+        count: faces (a, 2), female first; so are the next two.
+        mae: years, NaN where there is no face.
+        bias: mean signed error, years.
+        empty: how many cells have no face. NIST's figure it is only where none is empty.
+        mean: mean MAE of the cells that have faces, each of equal weight however many they are.
+        mean_low: `mean_high` is the other end of its bootstrap interval.
+        mean_high: as `mean_low`.
+        mean_bias: the same of the signed errors; `mean_bias_low` and `mean_bias_high` its interval.
+        mean_bias_low: as said.
+        mean_bias_high: as said.
     """
 
     ages: IntArray
     count: IntArray
     mae: FloatArray
     bias: FloatArray
-    mean: float
-    mean_bias: float
     empty: int
+    mean: float
+    mean_low: float
+    mean_high: float
+    mean_bias: float
+    mean_bias_low: float
+    mean_bias_high: float
 
 
 def mae_by_age_and_sex(
-    estimates: FloatArray, truths: FloatArray, is_female: BoolArray, first: int = 18, last: int = 30
+    estimates: FloatArray,
+    truths: FloatArray,
+    is_female: BoolArray,
+    first: int = 18,
+    last: int = 30,
+    *,
+    subjects: npt.NDArray[np.generic] | None = None,
+    level: float = 0.95,
+    rounds: int = ROUNDS,
+    seed: int = 0,
 ) -> AgeSexErrors:
     """NIST's headline MAE: the mean of the 26 MAEs of ages 18 to 30 and two sexes.
+
+    All values are NaN where there is no face of these ages.
 
     >>> estimates, truths = np.array([20.0, 20.0, 22.0, 25.0]), np.array([18.0, 18.0, 19.0, 19.0])
     >>> table = mae_by_age_and_sex(estimates, truths, np.array([True, False, True, False]), 18, 19)
@@ -59,22 +90,41 @@ def mae_by_age_and_sex(
     ([[2.0, 2.0], [3.0, 6.0]], 3.25, 3.25)
     """
     ages = np.arange(first, last + 1)
+    size = 2 * len(ages)
     inside = _aged(truths, first, last)
     cells = ((whole_years(truths[inside]) - first) * 2 + np.where(is_female[inside], 0, 1)).astype(np.int64)
     errors = estimates[inside] - truths[inside]
-    count = np.bincount(cells, minlength=2 * len(ages))
+    terms = np.stack([np.abs(errors), errors, np.ones(len(errors))], axis=1)
+    units, unit_count = units_of(None if subjects is None else subjects[inside], len(errors))
+    sums = np.stack([np.bincount(cells, weights=column, minlength=size) for column in terms.T], axis=1)
+    blocks = list(resampled_sums(terms, cells, size, units, unit_count, rounds, seed)) if len(errors) else []
+    # The sample itself is one more replicate, so that there is one where there are no faces.
+    low, high = percentile_interval(np.concatenate([_cell_means(block) for block in [*blocks, sums[None]]]), level)
+    mean, mean_bias = _cell_means(sums[None])[0]
     with np.errstate(invalid="ignore"):
-        mae = np.bincount(cells, weights=np.abs(errors), minlength=2 * len(ages)) / count
-        signed = np.bincount(cells, weights=errors, minlength=2 * len(ages)) / count
+        by_cell = (sums[:, :2] / sums[:, 2:]).reshape(-1, 2, 2)
     return AgeSexErrors(
         ages=ages,
-        count=count.reshape(-1, 2).astype(np.int64),
-        mae=mae.reshape(-1, 2),
-        bias=signed.reshape(-1, 2),
-        mean=float(mae.mean()),
-        mean_bias=float(signed.mean()),
-        empty=int((count == 0).sum()),
+        count=sums[:, 2].reshape(-1, 2).astype(np.int64),
+        mae=by_cell[:, :, 0],
+        bias=by_cell[:, :, 1],
+        empty=int((sums[:, 2] == 0).sum()),
+        mean=float(mean),
+        mean_low=float(low[0]),
+        mean_high=float(high[0]),
+        mean_bias=float(mean_bias),
+        mean_bias_low=float(low[1]),
+        mean_bias_high=float(high[1]),
     )
+
+
+def _cell_means(sums: FloatArray) -> FloatArray:
+    """Sums (rounds, cells, 3) of two terms and a count → their means in each cell, averaged over cells: (rounds, 2)."""
+    drawn = sums[:, :, 2:] > 0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        by_cell = np.where(drawn, sums[:, :, :2] / sums[:, :, 2:], 0.0)
+        means: FloatArray = by_cell.sum(axis=1) / drawn.sum(axis=1)
+    return means
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,12 +181,17 @@ class TradeOff:
         challenges: who is estimated at so much or more passes, years.
         false_positive: share of minors who pass.
         false_negative: share of adults who do not.
-        minors, adults: how many faces each is made of.
+        false_positive_ends: low and high of its binomial 95 % interval, (2, c).
+        false_negative_ends: the same of the other.
+        minors: how many faces the first is made of.
+        adults: and the second.
     """
 
     challenges: FloatArray
     false_positive: FloatArray
     false_negative: FloatArray
+    false_positive_ends: FloatArray
+    false_negative_ends: FloatArray
     minors: int
     adults: int
 
@@ -172,11 +227,15 @@ def trade_off(
     ages = np.sort(np.asarray(challenges, dtype=np.float64))
     minors = np.sort(estimates[_aged(truths, youngest, legal_age - 1)])
     adults = np.sort(estimates[_aged(truths, legal_age, oldest)])
+    passed = len(minors) - np.searchsorted(minors, ages, side="left")
+    refused = np.searchsorted(adults, ages, side="left")
     with np.errstate(invalid="ignore"):
         return TradeOff(
             challenges=ages,
-            false_positive=1 - np.searchsorted(minors, ages, side="left") / np.float64(len(minors)),
-            false_negative=np.searchsorted(adults, ages, side="left") / np.float64(len(adults)),
+            false_positive=passed / np.float64(len(minors)),
+            false_negative=refused / np.float64(len(adults)),
+            false_positive_ends=np.array([binomial_interval(int(hits), len(minors)) for hits in passed]).T,
+            false_negative_ends=np.array([binomial_interval(int(hits), len(adults)) for hits in refused]).T,
             minors=len(minors),
             adults=len(adults),
         )
@@ -232,6 +291,8 @@ class Noise:
         sets: faces, or people.
         estimates: how many in all.
         std: mean over the sets of the standard deviation of their estimates (n − 1 in the denominator).
+        std_low: `std_high` is the other end of its bootstrap interval, by sets.
+        std_high: as `std_low`.
         pooled_std: root of the mean variance, weighted by the degrees of freedom.
         largest_range: the largest difference within one set.
     """
@@ -239,6 +300,8 @@ class Noise:
     sets: int
     estimates: int
     std: float
+    std_low: float
+    std_high: float
     pooled_std: float
     largest_range: float
 
@@ -259,17 +322,22 @@ def noise_over_frames(estimates: FloatArray, subjects: npt.NDArray[np.generic]) 
     count = np.bincount(units, minlength=size)
     kept = count >= 2
     if not kept.any():
-        return Noise(sets=0, estimates=0, std=np.nan, pooled_std=np.nan, largest_range=np.nan)
+        nan = float("nan")
+        return Noise(sets=0, estimates=0, std=nan, std_low=nan, std_high=nan, pooled_std=nan, largest_range=nan)
     mean = np.bincount(units, weights=values, minlength=size) / np.maximum(count, 1)
     squares = np.bincount(units, weights=np.square(values - mean[units]), minlength=size)[kept]
     freedom = count[kept] - 1
     most, least = np.full(size, -np.inf), np.full(size, np.inf)
     np.maximum.at(most, units, values)
     np.minimum.at(least, units, values)
+    spreads = np.sqrt(squares / freedom)
+    low, high = bootstrap_interval(spreads)
     return Noise(
         sets=int(kept.sum()),
         estimates=int(count[kept].sum()),
-        std=float(np.sqrt(squares / freedom).mean()),
+        std=float(spreads.mean()),
+        std_low=low,
+        std_high=high,
         pooled_std=float(np.sqrt(squares.sum() / freedom.sum())),
         largest_range=float((most - least)[kept].max()),
     )

@@ -11,6 +11,7 @@ from agewise_lab.evaluation.measures import (
     noise_over_frames,
     noise_over_jitter,
     online_safety,
+    rate,
     trade_off,
 )
 
@@ -35,8 +36,24 @@ def test_26_cells_and_empty_ones_are_said() -> None:
     table = mae_by_age_and_sex(truths + 3, truths, np.tile([True, False], 30))
     assert (table.mae.shape, table.empty, table.mean) == ((13, 2), 0, pytest.approx(3))
     lacking = mae_by_age_and_sex(truths[:-20] + 3, truths[:-20], np.tile([True, False], 20))
-    assert lacking.empty == 2
-    assert np.isnan(lacking.mean)
+    assert (lacking.empty, lacking.mean) == (2, pytest.approx(3))
+    none = mae_by_age_and_sex(_array(30), _array(60), np.array([True]))
+    assert (none.empty, np.isnan(none.mean), np.isnan(none.mean_low)) == (26, True, True)
+
+
+def test_the_mean_of_cells_has_an_interval() -> None:
+    rng = np.random.default_rng(0)
+    truths, female = rng.integers(18, 31, 2000).astype(float), rng.random(2000) < 0.5
+    estimates = truths + rng.normal(2, 5, 2000)
+    table = mae_by_age_and_sex(estimates, truths, female)
+    reach = 1.96 * np.abs(estimates - truths).std() / np.sqrt(2000)
+    assert (table.mean_low, table.mean_high) == pytest.approx((table.mean - reach, table.mean + reach), abs=0.08)
+    reach = 1.96 * 5 / np.sqrt(2000)
+    expected = (table.mean_bias - reach, table.mean_bias + reach)
+    assert (table.mean_bias_low, table.mean_bias_high) == pytest.approx(expected, abs=0.08)
+    people = mae_by_age_and_sex(estimates, truths, female, subjects=np.arange(2000) // 200)
+    assert people.mean == table.mean
+    assert people.mean_high != table.mean_high
 
 
 def test_challenge_25_at_17() -> None:
@@ -74,6 +91,10 @@ def test_trade_off_agrees_with_counting() -> None:
     for i, challenge in enumerate(curve.challenges):
         assert curve.false_positive[i] == pytest.approx((estimates[minor] >= challenge).mean())
         assert curve.false_negative[i] == pytest.approx((estimates[adult] < challenge).mean())
+        passed = rate(estimates[minor] >= challenge)
+        assert curve.false_positive_ends[:, i].tolist() == [passed.low, passed.high]
+        refused = rate(estimates[adult] < challenge)
+        assert curve.false_negative_ends[:, i].tolist() == [refused.low, refused.high]
 
 
 def test_trade_off_at_a_rate() -> None:
@@ -115,6 +136,7 @@ def test_noise_over_frames() -> None:
     assert noise.std == pytest.approx((3 + np.sqrt(8)) / 2)
     assert noise.pooled_std == pytest.approx(np.sqrt((2 * 9 + 1 * 8) / 3))
     assert noise.largest_range == 6
+    assert noise.std_low <= noise.std <= noise.std_high
 
 
 def test_noise_is_the_spread_that_was_put_in() -> None:
