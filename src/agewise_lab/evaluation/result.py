@@ -27,7 +27,6 @@ from agewise_lab.evaluation.nist import NistFigure, nist_figures
 from agewise_lab.evaluation.predictions import Predictions, Provenance, on_common_faces
 from agewise_lab.evaluation.protocols.classes import AgeClasses
 from agewise_lab.evaluation.scoring import (
-    EXTRA_TITLES,
     Comparison,
     Headline,
     comparisons,
@@ -37,8 +36,8 @@ from agewise_lab.evaluation.scoring import (
 )
 
 VERSION = 1
-TITLES = {measure.name: measure.title for measure in MEASURES} | EXTRA_TITLES
-UNITS = {measure.name: measure.unit for measure in MEASURES} | dict.fromkeys(EXTRA_TITLES, "share")
+TITLES = {measure.name: measure.title for measure in MEASURES}
+UNITS = {measure.name: measure.unit for measure in MEASURES}
 
 
 @dataclass(frozen=True, kw_only=True)

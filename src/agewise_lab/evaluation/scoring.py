@@ -15,15 +15,12 @@ from agewise_lab.evaluation.measures import (
     Faces,
     Figure,
     PairedTest,
-    bootstrap_interval,
     measure_table,
     paired_test,
 )
 from agewise_lab.evaluation.predictions import BoolArray, IntArray, Predictions, on_common_faces
 from agewise_lab.evaluation.protocols.classes import AgeClasses
 
-_CUMULATIVE = {"ca3": 3.0, "ca5": 5.0, "ca7": 7.0}
-EXTRA_TITLES = {name: f"CA({years:g}), estimates in whole years" for name, years in _CUMULATIVE.items()}
 _LEAST_COMMON = 10
 
 
@@ -125,14 +122,11 @@ def headlines(faces: Faces, splits: Sequence[str], figures: Sequence[Figure], na
     folds = _folds(splits)
     found = []
     for name in names:
-        if name in _CUMULATIVE:
-            made = _cumulative(faces, name)
-        elif name in overall:
-            figure = overall[name]
-            made = Headline(measure=name, count=figure.count, value=figure.value, low=figure.low, high=figure.high)
-        else:
-            assert name in known, name
+        assert name in known, name
+        if name not in overall:
             continue
+        figure = overall[name]
+        made = Headline(measure=name, count=figure.count, value=figure.value, low=figure.low, high=figure.high)
         if len(folds) > 1:
             made = _over_folds(made, faces, folds)
         found.append(made)
@@ -142,16 +136,6 @@ def headlines(faces: Faces, splits: Sequence[str], figures: Sequence[Figure], na
 def _folds(splits: Sequence[str]) -> list[BoolArray]:
     words = np.asarray(splits)
     return [words == word for word in np.unique(words)]
-
-
-def _cumulative(faces: Faces, name: str) -> Headline:
-    assert faces.truths is not None
-    errors = np.abs(np.floor(faces.estimates + 0.5) - faces.truths)
-    known = np.isfinite(errors)
-    within = (errors[known] <= _CUMULATIVE[name]).astype(np.float64)
-    subjects = None if faces.subjects is None else faces.subjects[known]
-    low, high = bootstrap_interval(within, subjects=subjects)
-    return Headline(measure=name, count=int(known.sum()), value=float(within.mean()), low=low, high=high)
 
 
 def _over_folds(made: Headline, faces: Faces, folds: Sequence[BoolArray]) -> Headline:
@@ -164,10 +148,6 @@ def _over_folds(made: Headline, faces: Faces, folds: Sequence[BoolArray]) -> Hea
 
 def _plain(name: str, faces: Faces) -> float:
     """A measure's value alone: NaN where a fold has nothing for it."""
-    if name in _CUMULATIVE:
-        errors = np.abs(np.floor(faces.estimates + 0.5) - np.asarray(faces.truths))
-        errors = errors[np.isfinite(errors)]
-        return float((errors <= _CUMULATIVE[name]).mean()) if len(errors) else float("nan")
     measure = next(measure for measure in MEASURES if measure.name == name)
     terms = np.asarray(measure.terms(faces, 0.9), dtype=np.float64).reshape(len(faces), -1)
     terms = terms[~np.isnan(terms).any(axis=1)]

@@ -96,9 +96,9 @@ def test_distributions_over_single_ages_are_summed_by_class() -> None:
     assert mass.sum(axis=1).tolist() == [1] * 5
 
 
-def test_megaage_counts_whole_years() -> None:
-    table = Predictions.of({"name": list("abcd"), "truth": [20] * 4, "years": [23.4, 23.6, 25.5, 27.0]})
-    assert _evaluated(table, "megaage-asian") == {"ca3": 0.25, "ca5": 0.5, "ca7": 1.0, "mae": pytest.approx(4.875)}
+def test_megaage_counts_errors_of_at_most_3_5_and_7_years() -> None:
+    table = Predictions.of({"name": list("abcd"), "truth": [20] * 4, "years": [23.0, 23.6, 25.5, 27.0]})
+    assert _evaluated(table, "megaage-asian") == {"cs3": 0.25, "cs5": 0.5, "cs7": 1.0, "mae": pytest.approx(4.775)}
 
 
 def test_appa_real_against_apparent_and_real_age() -> None:

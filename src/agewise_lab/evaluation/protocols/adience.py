@@ -58,8 +58,8 @@ def five_folds(request: Request) -> Plan:
             )
         )
     notes = [
-        f"{mapped} labels that are no class stand for the class that holds at least half of their years, "
-        f"{without['without a class']} have none and are scored for gender only",
+        "labels that are no class stand for the class that holds at least half of their years (by the reader, and "
+        f"{mapped} here); {without['without a class']} have none and are scored for gender only",
         "a predicted age goes to the class whose boundary, half way across the gap to the next, it lies under",
     ]
     if without["without a fold"]:

@@ -138,8 +138,7 @@ def test_adience_folds() -> None:
         assert 0 < len(fold.validation) < 20
     mapped = next(record for record in plan.records if record.path == "mapped")
     assert mapped.age_range_years == (25, 32)
-    assert "1 labels that are no class" in plan.notes[0]
-    assert "2 have none" in plan.notes[0]
+    assert "by the reader, and 1 here); 2 have none" in plan.notes[0]
     assert "1 pictures are in no fold" in plan.notes[2]
 
 
