@@ -16,14 +16,14 @@ from agewise_lab.evaluation.measures import (
     rate,
     trade_off,
 )
-from agewise_lab.evaluation.predictions import Predictions
+from agewise_lab.evaluation.predictions import Predictions, subject_codes
 
 
 @dataclass(frozen=True, kw_only=True)
 class NistFigure:
     """One figure: `block` and `title` say what it is, `opposite` is the title of the other direction's figure, or ''.
 
-    `low` and `high` are the binomial 95 % interval, NaN for years.
+    `low` and `high` are its 95 % interval, binomial of a share and by bootstrap of years.
     """
 
     block: str
@@ -49,27 +49,29 @@ def _mean_error(faces: Predictions) -> Sequence[NistFigure]:
     known = faces.select(np.isfinite(faces.is_female))
     if not len(known):
         return ()
-    table = mae_by_age_and_sex(known.years, known.truth, known.is_female >= 0.5)
-    count = int(table.count.sum())
-    cells = table.count.size
-    with np.errstate(invalid="ignore"):
-        mae = table.mean if not table.empty else float(np.nanmean(table.mae)) if count else np.nan
-        bias = table.mean_bias if not table.empty else float(np.nanmean(table.bias)) if count else np.nan
-    said = "mean over ages × sexes" + (f", {table.empty} of {cells} without a face" if table.empty else "")
-    return (
-        NistFigure(
-            block="Ages 18-30", title=f"MAE, {said}", value=mae, low=np.nan, high=np.nan, count=count, unit="years"
-        ),
-        NistFigure(
-            block="Ages 18-30",
-            title=f"mean error (above 0: too old), {said}",
-            value=bias,
-            low=np.nan,
-            high=np.nan,
-            count=count,
-            unit="years",
+    found = mae_by_age_and_sex(known.years, known.truth, known.is_female >= 0.5, subjects=subject_codes(known))
+    missing = f", {found.empty} of {found.count.size} without a face" if found.empty else ""
+    rows = (
+        (f"MAE, mean over ages × sexes{missing}", found.mean, found.mean_low, found.mean_high),
+        (
+            f"mean error (above 0: too old), mean over ages × sexes{missing}",
+            found.mean_bias,
+            found.mean_bias_low,
+            found.mean_bias_high,
         ),
     )
+    return [
+        NistFigure(
+            block="Ages 18-30",
+            title=title,
+            value=value,
+            low=low,
+            high=high,
+            count=int(found.count.sum()),
+            unit="years",
+        )
+        for title, value, low, high in rows
+    ]
 
 
 def _share(block: str, title: str, found: Rate, opposite: str = "") -> NistFigure:

@@ -278,6 +278,17 @@ def _same(one: FloatArray | None, other: FloatArray | None) -> bool:
     return np.array_equal(one, other)
 
 
+def subject_codes(table: Predictions) -> IntArray | None:
+    """Who is who as numbers; those who are unknown are someone of their own. None where nobody is known."""
+    if not (table.subject != "").any():
+        return None
+    _, codes = np.unique(table.subject, return_inverse=True)
+    unknown = table.subject == ""
+    codes = codes.astype(np.int64)
+    codes[unknown] = codes.max() + 1 + np.arange(int(unknown.sum()))
+    return codes
+
+
 def duplicate_names(table: Predictions) -> list[str]:
     """Names that occur more than once, sorted."""
     names, counts = np.unique(table.name, return_counts=True)

@@ -18,7 +18,7 @@ from agewise_lab.evaluation.measures import (
     measure_table,
     paired_test,
 )
-from agewise_lab.evaluation.predictions import BoolArray, IntArray, Predictions, on_common_faces
+from agewise_lab.evaluation.predictions import BoolArray, IntArray, Predictions, on_common_faces, subject_codes
 from agewise_lab.evaluation.protocols.classes import AgeClasses
 
 _LEAST_COMMON = 10
@@ -77,7 +77,7 @@ def faces_of(table: Predictions, classes: AgeClasses | None = None) -> Faces:
         low=known(table.low),
         high=known(table.high),
         group=table.group if (table.group != "").any() else None,
-        subjects=_subjects(table),
+        subjects=subject_codes(table),
         answered=table.answered if declines else None,
         apparent=known(table.apparent),
         apparent_std=known(table.apparent_std),
@@ -85,17 +85,6 @@ def faces_of(table: Predictions, classes: AgeClasses | None = None) -> Faces:
         class_estimates=scored.estimates if scored is not None and has_classes else None,
         in_top2=scored.in_top2 if scored is not None and has_classes else None,
     )
-
-
-def _subjects(table: Predictions) -> IntArray | None:
-    """Who is who as numbers; those who are unknown are someone of their own. None where nobody is known."""
-    if not (table.subject != "").any():
-        return None
-    _, codes = np.unique(table.subject, return_inverse=True)
-    unknown = table.subject == ""
-    codes = codes.astype(np.int64)
-    codes[unknown] = codes.max() + 1 + np.arange(int(unknown.sum()))
-    return codes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +165,7 @@ def comparisons(tables: Mapping[str, Predictions]) -> list[Comparison]:
         usable &= np.isfinite(table.years)
     if usable.sum() < _LEAST_COMMON:
         return []
-    subjects = _subjects(cut[0].select(usable))
+    subjects = subject_codes(cut[0].select(usable))
     made = []
     for (name_a, a), (name_b, b) in itertools.combinations(zip(tables, cut, strict=True), 2):
         test = paired_test(a.years[usable], b.years[usable], a.truth[usable], subjects)
