@@ -81,3 +81,15 @@ def test_reliability() -> None:
     assert bins.confidence[[0, 4]].tolist() == pytest.approx([(0.5 + 0.55 + 0.55) / 3, 1.0])
     assert bins.right[[0, 4]].tolist() == pytest.approx([2 / 3, 1 / 2])
     assert np.isnan(bins.right[1:4]).all()
+
+
+def test_interval_of_the_area_by_pairs() -> None:
+    rng = np.random.default_rng(3)
+    female = np.arange(37) < 9
+    shares = (rng.random(37) + 0.3 * female).round(1)  # with ties
+    pairs = np.array([[(a > b) + 0.5 * (a == b) for b in shares[~female]] for a in shares[female]])
+    area = pairs.mean()
+    variance = pairs.mean(axis=1).var(ddof=1) / 9 + pairs.mean(axis=0).var(ddof=1) / 28
+    middle, reach = np.log(area / (1 - area)), 1.959964 * np.sqrt(variance) / (area * (1 - area))
+    expected = 1 / (1 + np.exp(-np.array([middle - reach, middle + reach])))
+    assert auc_interval(shares, female) == pytest.approx(expected)
