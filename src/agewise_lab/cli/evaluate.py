@@ -40,6 +40,9 @@ def evaluate(
     ] = None,
     run: Annotated[list[Path] | None, typer.Option(help="A training run's folder, to be linked in the report.")] = None,
     level: Annotated[float, typer.Option(help="Of the models' intervals.")] = 0.9,
+    stability: Annotated[
+        int, typer.Option(help="On so many faces, how far ages move when the picture changes: 45 crops a face.")
+    ] = 0,
     plots: Annotated[bool, typer.Option(help="Draw the plots.")] = True,
     pictures: Annotated[bool, typer.Option(help="Small pictures of the best and worst faces in the report.")] = True,
 ) -> None:
@@ -65,6 +68,7 @@ def evaluate(
         faces=detector,
         level=level,
         runs=tuple(run or ()),
+        stability=stability,
         plots=plots and output is not None,
         pictures=pictures,
     )

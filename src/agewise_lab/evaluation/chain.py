@@ -144,6 +144,17 @@ def predict_all(
     ]
 
 
+def found_faces(
+    records: Sequence[Record], root: Path, finder: FaceFinder, most: int
+) -> Iterator[tuple[Record, UInt8Array, Detection]]:
+    """At most `most` of the faces that are found, of records spread evenly over all."""
+    count = min(most, len(records))
+    chosen = [records[i * len(records) // count] for i in range(count)]
+    for record, (image, face) in zip(chosen, _faces(chosen, root, finder, []), strict=True):
+        if image is not None and face is not None:
+            yield record, image, face
+
+
 def _faces(
     records: Sequence[Record], root: Path, finder: FaceFinder, unreadable: list[str]
 ) -> Iterator[tuple[UInt8Array | None, Detection | None]]:

@@ -13,9 +13,9 @@ import numpy as np
 
 import agewise
 from agewise.estimate import Estimator
-from agewise_lab.evaluation.chain import LABELS, NONE, FaceFinder, predict_all
+from agewise_lab.evaluation.chain import LABELS, NONE, FaceFinder, found_faces, predict_all
 from agewise_lab.evaluation.foreign import ForeignProgram, with_labels
-from agewise_lab.evaluation.plots import Plot, plots_of_all, plots_of_one
+from agewise_lab.evaluation.plots import Plot, plots_of_all, plots_of_one, stability_curves
 from agewise_lab.evaluation.prediction_files import read_predictions, write_predictions
 from agewise_lab.evaluation.predictions import Predictions, concatenated, duplicate_names
 from agewise_lab.evaluation.protocols import Plan, Protocol, make_plan, own, read
@@ -28,6 +28,7 @@ from agewise_lab.evaluation.result import (
     evaluate_tables,
     write_result,
 )
+from agewise_lab.evaluation.stability import StabilityPoint, stability
 
 FOLD = "{fold}"
 
@@ -48,6 +49,7 @@ class Job:
         faces: how faces are found, see `FaceFinder`.
         level: of the models' intervals.
         runs: folders of training runs, to be linked in the report.
+        stability: on how many faces it is measured how far the models' ages move when the picture changes; 0 is not.
         plots: whether plots are drawn.
         pictures: whether small pictures of the best and the worst faces are among them.
     """
@@ -62,6 +64,7 @@ class Job:
     faces: str = NONE
     level: float = 0.9
     runs: tuple[Path, ...] = ()
+    stability: int = 0
     plots: bool = True
     pictures: bool = True
 
@@ -81,6 +84,7 @@ class _Collected:
     cards: dict[str, CardFacts] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     dropped: Mapping[str, int] = field(default_factory=dict)
+    stability: dict[str, list[StabilityPoint]] = field(default_factory=dict)
 
     def free_name(self, model: str, path: Path) -> str:
         """What to call the table of a file: its model, or with the file's name where that model is there already."""
@@ -88,7 +92,7 @@ class _Collected:
             return path.stem
         return f"{model}, {path.stem}" if model in self.tables else model
 
-    def add(self, name: str, table: Predictions, card: CardFacts | None = None) -> None:
+    def add(self, name: str, table: Predictions, card: CardFacts | None = None) -> str:
         """Keep a table under a name that no other has: numbered where it must be."""
         free, count = name, 2
         while free in self.tables:
@@ -96,6 +100,7 @@ class _Collected:
         self.tables[free] = table
         if card is not None:
             self.cards[free] = card
+        return free
 
 
 def run_job(job: Job, folder: Path, progress: Callable[[int, int], None] = lambda done, whole: None) -> Result:
@@ -128,6 +133,7 @@ def run_job(job: Job, folder: Path, progress: Callable[[int, int], None] = lambd
         measures=job.protocol.headline,
         classes=job.protocol.classes,
         cards=found.cards,
+        stability=found.stability,
         notes=found.notes,
         dropped=found.dropped,
     )
@@ -217,7 +223,9 @@ def _predict(
             progress=lambda done: progress(done, total),
         )
         for estimator, table in zip(estimators, tables, strict=True):
-            found.add(table.provenance.model, table, CardFacts.of(estimator.card))
+            name = found.add(table.provenance.model, table, CardFacts.of(estimator.card))
+            if job.stability:
+                found.stability[name] = _stability(job, plan, folder, finder, estimator)
     for place, name in enumerate(folded):
         before = len(plan.records) * (bool(whole) + place)
         parts = []
@@ -235,6 +243,14 @@ def _predict(
             )
         table = concatenated(parts).stating(model=Path(name).name, notes=("a model a fold",))
         found.add(Path(name).name, table)
+
+
+def _stability(job: Job, plan: Plan, folder: Path, finder: FaceFinder, estimator: Estimator) -> list[StabilityPoint]:
+    """The curves of one model, on faces that have an age."""
+    aged = [record for record in plan.records if record.age_years is not None]
+    faces = list(found_faces(aged, folder, finder, job.stability))
+    truths = np.array([record.age_years for record, _, _ in faces], dtype=np.float64)
+    return stability(estimator, ((image, face) for _, image, face in faces), truths) if faces else []
 
 
 # ---------------------------------------------------------------- files
@@ -263,7 +279,7 @@ def _write_predictions(tables: Mapping[str, Predictions], folder: Path) -> dict[
 def _write(
     result: Result, tables: Mapping[str, Predictions], slugs: Mapping[str, str], job: Job, folder: Path
 ) -> Result:
-    plots = _draw(tables, slugs, job) if job.plots else {}
+    plots = _draw(result, tables, slugs, job) if job.plots else {}
     for parts in plots.values():
         for plot in parts:
             plot.save(folder)
@@ -278,10 +294,13 @@ def _write(
     return whole
 
 
-def _draw(tables: Mapping[str, Predictions], slugs: Mapping[str, str], job: Job) -> dict[str, Sequence[Plot]]:
+def _draw(
+    result: Result, tables: Mapping[str, Predictions], slugs: Mapping[str, str], job: Job
+) -> dict[str, Sequence[Plot]]:
     """The plots by model name; those of all models under ""."""
     root = own.folder_of(job.root) if job.root is not None and job.pictures else None
-    plots: dict[str, Sequence[Plot]] = {"": plots_of_all(tables)}
+    curves = stability_curves({model.name: model.stability for model in result.models})
+    plots: dict[str, Sequence[Plot]] = {"": [*plots_of_all(tables), *([curves] if curves else [])]}
     for place, (name, table) in enumerate(tables.items()):
         drawn = plots_of_one(name, table, place, classes=job.protocol.classes, root=root)
         plots[name] = [dataclasses.replace(plot, name=f"{_kind(plot)}-{slugs[name]}") for plot in drawn]

@@ -84,6 +84,7 @@ def _page(result: Result, plots: Mapping[str, Sequence[Plot]], runs: Sequence[Pa
         _comparisons(result),
         '<h2 id="figures">All models</h2>' if plots.get("") else "",
         _figures(plots.get("", ())),
+        _stability(result),
         _nist(result),
         *(
             _model(model, plots.get(model.name, ()), anchor)
@@ -143,13 +144,14 @@ def _definitions(rows: Sequence[tuple[str, str]]) -> str:
 
 def _notes(result: Result) -> str:
     notes = [*result.notes]
+    by_note: dict[str, list[str]] = {}
     for model in result.models:
-        notes += [f"{model.name}: {note}" for note in model.provenance.notes]
+        for note in model.provenance.notes:
+            by_note.setdefault(note, []).append(model.name)
         if model.found < model.faces:
-            notes.append(
-                f"{model.name}: {model.faces - model.found:,} of {model.faces:,} faces were not found; they count in "
-                "«found» and in nothing else"
-            )
+            lost = f"{model.faces - model.found:,} of {model.faces:,} faces were not found"
+            by_note.setdefault(f"{lost}; they count in «found» and in nothing else", []).append(model.name)
+    notes += [f"{', '.join(names)}: {note}" for note, names in by_note.items()]
     if not notes:
         return ""
     return '<ul class="notes">' + "".join(f"<li>{_text(note)}</li>" for note in notes) + "</ul>"
@@ -193,6 +195,13 @@ def _nist(result: Result) -> str:
         '<h2 id="nist">NIST\'s measures</h2><p>After Face Analysis Technology Evaluation, Age Estimation and '
         "Verification (NIST IR 8525). Every error has its opposite beside it.</p>" + _table(table, words=2)
     )
+
+
+def _stability(result: Result) -> str:
+    table = tables.stability(result)
+    if not table.rows:
+        return ""
+    return "<h3>How far an age moves when the picture changes, years</h3>" + _table(table)
 
 
 def _model(model: ModelResult, plots: Sequence[Plot], anchor: str) -> str:

@@ -3,7 +3,8 @@
 The JSON object has `agewise_result` (1), `protocol`, `data`, `split`, `code`, `made`, `notes`, `dropped`, `common`,
 `models`, `comparisons` and `plots`. Each of `models` has `name`, `provenance`, `faces`, `found`, `declined`,
 `headlines`, `nist`, `figures` (the long table: band, sex, group, measure, count, subjects, value, low, high, method;
-null where there is none) and `card` (what the model's own card says, or null).
+null where there is none), `stability` (a list of points, empty where it was not measured) and `card` (what the model's
+own card says, or null).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from agewise_lab.evaluation.scoring import (
     figures_of,
     headlines,
 )
+from agewise_lab.evaluation.stability import StabilityPoint
 
 VERSION = 1
 TITLES = {measure.name: measure.title for measure in MEASURES}
@@ -99,6 +101,7 @@ class ModelResult:
     nist: tuple[NistFigure, ...]
     figures: tuple[Figure, ...]
     card: CardFacts | None = None
+    stability: tuple[StabilityPoint, ...] = ()
 
     def figure(self, measure: str, subset: str = "all") -> Figure | None:
         """One figure of the table by the name of its subset, or None where there is none."""
@@ -158,6 +161,7 @@ def evaluate_tables(
     measures: Sequence[str],
     classes: AgeClasses | None = None,
     cards: Mapping[str, CardFacts] | None = None,
+    stability: Mapping[str, Sequence[StabilityPoint]] | None = None,
     notes: Sequence[str] = (),
     dropped: Mapping[str, int] | None = None,
 ) -> Result:
@@ -178,14 +182,19 @@ def evaluate_tables(
         notes=tuple(notes),
         dropped=dict(dropped or {}),
         common=len(on_common_faces(list(tables.values()))[0]),
-        models=tuple(_model(name, table, measures, classes, (cards or {}).get(name)) for name, table in tables.items()),
+        models=tuple(
+            dataclasses.replace(
+                _model(name, table, measures, classes),
+                card=(cards or {}).get(name),
+                stability=tuple((stability or {}).get(name, ())),
+            )
+            for name, table in tables.items()
+        ),
         comparisons=tuple(comparisons(tables)),
     )
 
 
-def _model(
-    name: str, table: Predictions, measures: Sequence[str], classes: AgeClasses | None, card: CardFacts | None
-) -> ModelResult:
+def _model(name: str, table: Predictions, measures: Sequence[str], classes: AgeClasses | None) -> ModelResult:
     figures = figures_of(table, classes)
     return ModelResult(
         name=name,
@@ -196,7 +205,6 @@ def _model(
         headlines=tuple(headlines(faces_of(table, classes), table.split.tolist(), figures, measures)),
         nist=tuple(nist_figures(table)),
         figures=figures,
-        card=card,
     )
 
 
@@ -269,6 +277,7 @@ def _model_again(stated: Mapping[str, Any]) -> ModelResult:
             "headlines": tuple(Headline(**_numbers(one)) for one in stated["headlines"]),
             "nist": tuple(NistFigure(**_numbers(one)) for one in stated["nist"]),
             "figures": tuple(Figure(**_numbers(one)) for one in stated["figures"]),
+            "stability": tuple(StabilityPoint(**_numbers(one)) for one in stated["stability"]),
             "card": None if card is None else CardFacts(**card | {"valid_ages": tuple(card["valid_ages"])}),
         }
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from agewise_lab.evaluation.measures import AGE_BANDS, Figure
 from agewise_lab.evaluation.result import TITLES, UNITS, ModelResult, Result
+from agewise_lab.evaluation.stability import KEY_LEVELS
 
 FEW = 100
 """Subsets of fewer faces are marked: their figures may be chance."""
@@ -165,6 +166,27 @@ def nist(result: Result) -> Table:
         rows.append((block, title, f"{count:,}", *cells))
         weak.append(count < FEW)
     return Table(heading=("", "", "n", *(model.name for model in result.models)), rows=tuple(rows), weak=tuple(weak))
+
+
+def stability(result: Result) -> Table:
+    """One row a change that models should stand, one column a model: mean change of the age, years."""
+    rows = []
+    for family, level in KEY_LEVELS:
+        cells, counts = [], []
+        for model in result.models:
+            found = [p for p in model.stability if (p.family, p.level) == (family, level)]
+            cells += [with_interval(p.change, p.change_low, p.change_high, "years") for p in found] or [""]
+            counts += [p.count for p in found]
+        if counts:
+            rows.append((_CHANGES[family].format(level=level), f"{max(counts):,}", *cells))
+    return Table(heading=("change", "n", *(model.name for model in result.models)), rows=tuple(rows))
+
+
+_CHANGES = {
+    "jitter": "box and landmarks jittered by {level:.0%} of the side",
+    "jpeg": "JPEG of quality {level:g}",
+    "scale": "scaled to {level:g}",
+}
 
 
 def as_text(table: Table, heading_width: int = 16) -> str:

@@ -18,6 +18,7 @@ from agewise.store import find_model
 from agewise_lab.evaluation import tables
 from agewise_lab.evaluation.job import Job, run_job, slug
 from agewise_lab.evaluation.model_card import write_card
+from agewise_lab.evaluation.perturbations import FAMILIES
 from agewise_lab.evaluation.prediction_files import read_predictions, write_predictions
 from agewise_lab.evaluation.predictions import Predictions, Provenance
 from agewise_lab.evaluation.protocols import find_protocol
@@ -46,6 +47,7 @@ def evaluated(
         models=("agewise-s",),
         commands=(f"<peer>={sys.executable} {folder / 'peer.py'} {{input}} {{output}}",),
         runs=(folder,),
+        stability=3,
     )
     steps: list[tuple[int, int]] = []
     result = run_job(job, folder / "out", lambda done, whole: steps.append((done, whole)))
@@ -69,6 +71,9 @@ def test_what_the_result_says(evaluated: tuple[Result, Path], pictures: SimpleNa
     mae = ours.figure("mae")
     assert mae is not None
     assert mae.value == pytest.approx(np.abs(table.years - table.truth).mean())
+    assert len(ours.stability) == sum(len(family.levels) for family in FAMILIES)
+    assert {point.count for point in ours.stability} == {3}
+    assert peer.stability == ()
     (pair,) = result.comparisons
     known = np.isin(table.name, read_predictions(folder / "predictions-peer.parquet").name[2:])
     assert (pair.test.count, int(known.sum())) == (23, 23)
@@ -83,7 +88,9 @@ def test_what_lies_in_the_folder(evaluated: tuple[Result, Path]) -> None:
     for plot in result.plots:
         assert f"{plot.file}.png" in names
         assert (f"{plot.file}.svg" in names) == (not plot.file.startswith("mosaic"))
-    assert {"density-agewise-s-1.0.0", "mosaic-peer", "error-by-age"} <= {plot.file for plot in result.plots}
+    assert {"density-agewise-s-1.0.0", "mosaic-peer", "error-by-age", "stability"} <= {
+        plot.file for plot in result.plots
+    }
     rows = list(csv.DictReader((folder / "figures.csv").read_text().splitlines()))
     assert len(rows) == sum(len(model.figures) for model in result.models)
     first = next(row for row in rows if row["model"] == "<peer>" and row["measure"] == "found")
@@ -150,7 +157,7 @@ def test_the_report_stands_alone(evaluated: tuple[Result, Path]) -> None:
     # The program's name is a tag if it is not escaped.
     assert "<peer>" in page.text
     assert "&lt;peer&gt;" in text
-    for words in ("utkface validation", result.split, "14-17 taken for 18+", "18-30 taken for under 18", "not who"):
+    for words in ("utkface validation", result.split, "14-17 taken for 18+", "JPEG of quality 60", "not who"):
         assert words in page.text, words
     assert "<peer>: 2 of 25 faces were not found" in page.text
     assert "Challenge 25" in page.text or "Over 18" in page.text

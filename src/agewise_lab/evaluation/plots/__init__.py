@@ -8,13 +8,14 @@ from pathlib import Path
 from agewise_lab.evaluation.plots.ages import cumulative_scores, density, errors_by_age
 from agewise_lab.evaluation.plots.classes import band_confusion, class_confusion, gender_confusion
 from agewise_lab.evaluation.plots.mosaics import mosaic
+from agewise_lab.evaluation.plots.stability import stability_curves
 from agewise_lab.evaluation.plots.style import Plot
 from agewise_lab.evaluation.plots.trust import coverage_by_band, gender_reliability, over_eighteen, risk_and_coverage
 from agewise_lab.evaluation.predictions import Predictions
 from agewise_lab.evaluation.protocols.classes import AgeClasses
 from agewise_lab.evaluation.scoring import class_columns
 
-__all__ = ["Plot", "plots_of_all", "plots_of_one"]
+__all__ = ["Plot", "plots_of_all", "plots_of_one", "stability_curves"]
 
 
 def plots_of_all(tables: Mapping[str, Predictions]) -> list[Plot]:

@@ -14,6 +14,7 @@ from agewise_lab.evaluation.predictions import BoolArray, Predictions
 
 _SMALL = 100
 _LEAST = 20  # faces a subset needs to be drawn
+_LEAST_BIN = 10  # faces a bin of the reliability plot needs
 _LEAST_GATE = 20  # faces on either side of an age that a trade-off needs
 
 
@@ -83,7 +84,7 @@ def gender_reliability(tables: Mapping[str, Predictions]) -> Plot | None:
         above, below = canvas.axes
         above.plot([50, 100], [50, 100], color=INK, linewidth=1, linestyle=":", label="as promised")
         for place, (name, (_, bins)) in enumerate(parts.items()):
-            full = bins.count > 0
+            full = bins.count >= _LEAST_BIN
             above.plot(100 * bins.confidence[full], 100 * bins.right[full], label=name, markersize=5, **look(place))
             middle = 100 * (bins.edges[:-1] + bins.edges[1:]) / 2
             below.step(middle, bins.count, where="mid", color=COLOURS[place % len(COLOURS)])
@@ -95,14 +96,17 @@ def gender_reliability(tables: Mapping[str, Predictions]) -> Plot | None:
         return canvas.plot(
             name="gender-reliability",
             title="Reliability of gender probabilities",
-            caption=f"Faces: {counts}. Ten equal bins. Below the dotted line: surer than right. Bins of few faces "
-            "scatter widely.",
+            caption=f"Faces: {counts}. Ten equal bins; those of fewer than {_LEAST_BIN} faces have no point. Below "
+            "the dotted line: surer than right.",
         )
 
 
 def _floor(parts: Mapping[str, tuple[int, Reliability]]) -> float:
     """A round per cent a little below the lowest point, 45 at most."""
-    lowest = min(100 * float(np.nanmin(bins.right)) for _, bins in parts.values())
+    lowest = min(
+        (100 * float(share) for _, bins in parts.values() for share in bins.right[bins.count >= _LEAST_BIN]),
+        default=45.0,
+    )
     return min(45.0, max(0.0, np.floor(lowest / 10) * 10 - 5))
 
 
@@ -117,7 +121,7 @@ def risk_and_coverage(tables: Mapping[str, Predictions]) -> Plot | None:
             curves[name] = (int(known.sum()), risk_coverage(errors, scores[known]))
     if not curves:
         return None
-    with Canvas() as canvas:
+    with Canvas(height=3.9 + 0.22 * len(curves)) as canvas:
         axes = canvas.axes[0]
         for place, (name, (count, curve)) in enumerate(curves.items()):
             start = max(0, count // 50 - 1)  # the first few faces only scatter
@@ -126,7 +130,7 @@ def risk_and_coverage(tables: Mapping[str, Predictions]) -> Plot | None:
             axes.plot(100 * curve.coverage[start::step], curve.risk[start::step], label=shown, **line_look(place))
         axes.set(xlim=(0, 100), ylim=(0, None), xlabel="answered, % of faces, the surest first")
         axes.set(ylabel="mean absolute error of the answered, years", title="Risk and coverage")
-        axes.legend(loc="lower right", fontsize=8)
+        canvas.figure.legend(loc="outside lower center")
         counts = ", ".join(f"{name} {count:,}" for name, (count, _) in curves.items())
         return canvas.plot(
             name="risk-coverage",

@@ -92,7 +92,7 @@ def five_folds(request: Request) -> Plan:
 PROTOCOLS = (
     Protocol(
         name="utkface",
-        title="UTKFace, 80/20 by SHA-1 of the file name modulo 10: 8 and 9 are tested",
+        title="UTKFace, 80/20 by SHA-1 of the file name modulo 10 (test: 8 and 9), or a part of our own split",
         reader="utkface",
         source="agewise's issue 5; the parts validation and holdout are of this project's own split",
         plan=hash_test,
