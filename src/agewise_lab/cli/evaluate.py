@@ -38,7 +38,9 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option(help="Folder for predictions, result.json, figures.csv, plots and report.html.")
     ] = None,
-    run: Annotated[list[Path] | None, typer.Option(help="A training run's folder, to be linked in the report.")] = None,
+    run: Annotated[
+        list[Path] | None, typer.Option(help="A training run's folder, or a PNG by `agewise-lab plot`.")
+    ] = None,
     level: Annotated[float, typer.Option(help="Of the models' intervals.")] = 0.9,
     stability: Annotated[
         int, typer.Option(help="On so many faces, how far ages move when the picture changes: 45 crops a face.")

@@ -48,7 +48,7 @@ class Job:
         predictions: files of somebody's predictions.
         faces: how faces are found, see `FaceFinder`.
         level: of the models' intervals.
-        runs: folders of training runs, to be linked in the report.
+        runs: folders of training runs, and PNG pictures of their curves, for the report.
         stability: on how many faces it is measured how far the models' ages move when the picture changes; 0 is not.
         plots: whether plots are drawn.
         pictures: whether small pictures of the best and the worst faces are among them.

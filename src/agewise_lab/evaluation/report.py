@@ -63,19 +63,17 @@ def write_report(result: Result, plots: Mapping[str, Sequence[Plot]], path: Path
         result: all figures.
         plots: by model name; those of all models together under "".
         path: of the page.
-        runs: folders of training runs, to be linked.
+        runs: folders of training runs, to be linked, and PNG pictures of their curves.
     """
-    page = _page(result, plots, runs, path.parent)
+    page = _page(result, plots, runs)
     with atomic_write(path) as file:
         file.write(page.encode())
 
 
-def _page(result: Result, plots: Mapping[str, Sequence[Plot]], runs: Sequence[Path], folder: Path) -> str:
+def _page(result: Result, plots: Mapping[str, Sequence[Plot]], runs: Sequence[Path]) -> str:
     title = f"Evaluation on {result.data}"
     anchors = [f"model-{place}" for place in range(len(result.models))]
     parts = [
-        f"<h1>{_text(title)}</h1>",
-        _navigation(result, anchors, bool(runs)),
         _provenance(result),
         _notes(result),
         '<h2 id="overview">Overview</h2>',
@@ -90,10 +88,15 @@ def _page(result: Result, plots: Mapping[str, Sequence[Plot]], runs: Sequence[Pa
             _model(model, plots.get(model.name, ()), anchor)
             for model, anchor in zip(result.models, anchors, strict=True)
         ),
-        _runs(runs, folder),
+        _runs(runs),
         _footer(result),
     ]
     body = "\n".join(part for part in parts if part)
+    links = [("overview", "Overview"), ("figures", "All models"), ("nist", "NIST's measures")]
+    links += [(anchor, model.name) for anchor, model in zip(anchors, result.models, strict=True)]
+    links.append(("runs", "Training"))
+    shown = "".join(f'<a href="#{anchor}">{_text(name)}</a>' for anchor, name in links if f'id="{anchor}"' in body)
+    body = f"<h1>{_text(title)}</h1>\n<nav>{shown}</nav>\n{body}"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -104,14 +107,6 @@ def _page(result: Result, plots: Mapping[str, Sequence[Plot]], runs: Sequence[Pa
 def _text(words: str) -> str:
     # Names of files may hold what is not text; a page must still be UTF-8.
     return html.escape(words.encode("utf-8", "backslashreplace").decode())
-
-
-def _navigation(result: Result, anchors: Sequence[str], has_runs: bool) -> str:
-    links = [("overview", "Overview"), ("figures", "All models"), ("nist", "NIST's measures")]
-    links += [(anchor, model.name) for anchor, model in zip(anchors, result.models, strict=True)]
-    if has_runs:
-        links.append(("runs", "Training"))
-    return "<nav>" + "".join(f'<a href="#{anchor}">{_text(name)}</a>' for anchor, name in links) + "</nav>"
 
 
 def _provenance(result: Result) -> str:
@@ -239,21 +234,20 @@ def _figures(plots: Sequence[Plot]) -> str:
     return f'<div class="plots">{"".join(shown)}</div>'
 
 
-def _runs(runs: Sequence[Path], folder: Path) -> str:
-    """Links to runs, and their curves where `agewise-lab plot` has drawn them."""
-    if not runs:
-        return ""
+def _runs(runs: Sequence[Path]) -> str:
+    """Links to runs with the PNG pictures in them, and pictures that `agewise-lab plot` has drawn of several."""
     items = []
     for run in runs:
-        link = run.resolve().as_uri()
-        images = sorted(run.glob("*.png"))
-        shown = "".join(
-            f'<figure><img src="data:image/png;base64,{base64.b64encode(image.read_bytes()).decode()}" '
-            f'alt="{_text(image.stem)}"><figcaption>{_text(image.name)}</figcaption></figure>'
-            for image in images
-        )
-        items.append(f'<p><a href="{_text(link)}">{_text(run.name)}</a></p><div class="plots">{shown}</div>')
-    return '<h2 id="runs">Training</h2>' + "".join(items)
+        images = sorted(run.glob("*.png")) if run.is_dir() else [run]
+        link = f'<p><a href="{_text(run.resolve().as_uri())}">{_text(run.name)}</a></p>'
+        items.append(link + f'<div class="plots">{"".join(map(_inlined, images))}</div>')
+    return '<h2 id="runs">Training</h2>' + "".join(items) if items else ""
+
+
+def _inlined(image: Path) -> str:
+    data = base64.b64encode(image.read_bytes()).decode()
+    name = _text(image.name)
+    return f'<figure><img src="data:image/png;base64,{data}" alt="{name}"><figcaption>{name}</figcaption></figure>'
 
 
 def _footer(result: Result) -> str:

@@ -277,7 +277,7 @@ def _model_again(stated: Mapping[str, Any]) -> ModelResult:
             "headlines": tuple(Headline(**_numbers(one)) for one in stated["headlines"]),
             "nist": tuple(NistFigure(**_numbers(one)) for one in stated["nist"]),
             "figures": tuple(Figure(**_numbers(one)) for one in stated["figures"]),
-            "stability": tuple(StabilityPoint(**_numbers(one)) for one in stated["stability"]),
+            "stability": tuple(StabilityPoint(**_numbers(one)) for one in stated.get("stability", ())),
             "card": None if card is None else CardFacts(**card | {"valid_ages": tuple(card["valid_ages"])}),
         }
     )

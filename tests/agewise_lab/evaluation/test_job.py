@@ -40,13 +40,14 @@ def evaluated(
     """The embedded model and a program that says 33 of all but two faces, on 25 validation pictures."""
     folder = tmp_path_factory.mktemp("job")
     (folder / "peer.py").write_text(PEER)
+    (folder / "curves.png").write_bytes(b"curves")
     job = Job(
         protocol=find_protocol("utkface"),
         root=pictures.root,
         store=store_folder,
         models=("agewise-s",),
         commands=(f"<peer>={sys.executable} {folder / 'peer.py'} {{input}} {{output}}",),
-        runs=(folder,),
+        runs=(folder, folder / "curves.png"),
         stability=3,
     )
     steps: list[tuple[int, int]] = []
@@ -150,7 +151,9 @@ def test_the_report_stands_alone(evaluated: tuple[Result, Path]) -> None:
     assert "@import" not in text
     for source in page.sources:
         assert source.startswith(("data:image/png;base64,", "#", "file://")), source[:60]
-    assert len([s for s in page.sources if s.startswith("data:")]) == len(result.plots)
+    # The picture of the curves is in the run's folder, and was named itself.
+    assert len([s for s in page.sources if s.startswith("data:")]) == len(result.plots) + 2
+    assert text.count("data:image/png;base64,Y3VydmVz") == 2
     ids = set(re.findall(r'id="([^"]+)"', text))
     assert {source[1:] for source in page.sources if source.startswith("#")} <= ids
     assert '<meta name="viewport"' in text
