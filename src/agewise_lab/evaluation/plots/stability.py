@@ -21,17 +21,19 @@ def stability_curves(points: Mapping[str, Sequence[StabilityPoint]]) -> Plot | N
     present = {point.family for found in measured.values() for point in found}
     families = [family for family in FAMILIES if family.name in present]
     rows = -(-len(families) // _COLUMNS)
-    with Canvas(rows=rows, columns=_COLUMNS, width=9.6, height=0.6 + 2.3 * rows, sharey=True) as canvas:
+    with Canvas(rows=rows, columns=_COLUMNS, width=9.6, height=0.6 + 2.3 * rows) as canvas:
         for axes, family in zip(canvas.axes, families, strict=False):
             for place, (name, found) in enumerate(measured.items()):
                 curve = sorted((p for p in found if p.family == family.name), key=lambda point: point.level)
                 middle = np.array([point.change for point in curve])
                 ends = np.array([[p.change - p.change_low, p.change_high - p.change] for p in curve]).T
-                level = [point.level for point in curve]
+                # A single level, as of mirroring, has no axis: there the models stand beside each other.
+                level = [point.level if len(family.levels) > 1 else float(place) for point in curve]
                 axes.errorbar(
                     level, middle, yerr=np.maximum(ends, 0), label=name, markersize=4, capsize=2, lw=1.4, **look(place)
                 )
-            axes.set(xlabel=family.title, ylim=(0, None))
+            axes.set(xlabel=family.title)
+            axes.set_ylim(bottom=0)
             if len(family.levels) == 1:
                 axes.set_xticks([])
         for place, axes in enumerate(canvas.axes):
