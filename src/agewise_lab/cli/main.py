@@ -7,7 +7,7 @@ import sys
 import typer
 
 from agewise.errors import AgewiseError, MissingExtraError
-from agewise_lab.cli import data, evaluate, train
+from agewise_lab.cli import data, evaluate, gate, train
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(data.app, name="data")
@@ -15,6 +15,9 @@ app.command()(train.recipes)
 app.command()(train.train)
 app.command()(train.release)
 app.command()(evaluate.evaluate)
+app.command()(evaluate.protocols)
+app.command()(evaluate.card)
+app.command()(gate.gate)
 
 
 def main() -> None:

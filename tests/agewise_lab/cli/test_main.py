@@ -96,26 +96,49 @@ def test_train_then_release(
 
 
 def test_evaluate(tmp_path: Path, store_folder: Path, pictures: SimpleNamespace) -> None:
-    output = tmp_path / "figures.json"
+    output = tmp_path / "figures"
     result = _run(
         *("evaluate", "agewise-s", "--root", pictures.root, "--store", store_folder),
-        *("--part", "holdout", "--output", output),
+        *("--part", "holdout", "--output", output, "--no-plots"),
     )
     assert result.exit_code == 0, result.output
-    header, first, *_ = [line.split("\t") for line in result.stdout.splitlines()]
-    assert header == ["faces", "count", "found", "mae", "bias", "cs5", "gender", "gender_ece", "coverage", "width"]
-    assert first[:3] == ["all", "5", "1"]
-    rows = json.loads(output.read_text())
-    assert rows["all"]["count"] == 5
-    assert rows["all"]["mae"] == pytest.approx(float(first[3]), rel=1e-3)
-    assert [path.name for path in tmp_path.iterdir()] == ["figures.json"]
+    assert result.stdout.startswith("utkface holdout, split ")
+    (first,) = [line.split() for line in result.stdout.splitlines() if line.startswith("agewise-s 1.0.0  ")]
+    assert first[2:5] == ["5", "5", "0"]
+    stated = json.loads((output / "result.json").read_text())
+    (model,) = stated["models"]
+    (mae,) = [one for one in model["headlines"] if one["measure"] == "mae"]
+    assert mae["value"] == pytest.approx(float(first[5]), abs=0.006)
+    assert result.stdout.splitlines()[-1] == str(output / "report.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["figures"]
+
+    card = tmp_path / "MODEL_CARD.md"
+    result = _run("card", output, "--output", card)
+    assert (result.exit_code, result.stdout) == (0, f"{card}\n")
+    assert card.read_text().startswith("# Model card: agewise-s 1.0.0\n")
 
 
 def test_evaluate_through_a_detector(store_folder: Path, pictures: SimpleNamespace) -> None:
     result = _run("evaluate", "agewise-s", "--root", pictures.root, "--store", store_folder, "--detector", "mtcnn")
     assert result.exit_code == 0, result.output
     # Of the 25 pictures one is of a face.
-    assert result.stdout.splitlines()[1].split("\t")[:3] == ["all", "1", "0.04"]
+    (first,) = [line.split() for line in result.stdout.splitlines() if line.startswith("agewise-s 1.0.0  ")]
+    assert first[2:5] == ["25", "1", "0"]
+
+
+def test_evaluate_what_somebody_has_predicted(tmp_path: Path) -> None:
+    (tmp_path / "theirs.csv").write_text("path,age,predicted_age\na.jpg,20,23\nb.jpg,30,29\n")
+    result = _run("evaluate", "--protocol", "own", "--predictions", tmp_path / "theirs.csv")
+    assert result.exit_code == 0, result.output
+    (first,) = [line.split() for line in result.stdout.splitlines() if line.startswith("theirs  ")]
+    assert first[1:5] == ["2", "2", "0", "2.00"]
+    assert [path.name for path in tmp_path.iterdir()] == ["theirs.csv"]
+
+
+def test_protocols_are_listed_with_their_parts() -> None:
+    lines = [line.split("\t") for line in _run("protocols").stdout.splitlines()]
+    assert lines[0][:2] == ["utkface", "test, validation, holdout"]
+    assert len(lines) >= 15
 
 
 # ---------------------------------------------------------------- what is wrong
@@ -133,6 +156,7 @@ def test_evaluate_through_a_detector(store_folder: Path, pictures: SimpleNamespa
             "unknown recipe 'agewise-z': did you mean 'agewise-s'?",
         ),
         (("train", "agewise-s"), "Missing option '--store'"),
+        (("evaluate", "agewise-s", "--protocol", "adiense"), "unknown protocol 'adiense': did you mean 'adience'?"),
         (("fly",), "No such command 'fly'"),
     ],
 )
@@ -151,27 +175,16 @@ def test_what_is_typed_wrong_is_a_matter_of_usage(words: tuple[str, ...], messag
         (("evaluate", "agewise-z", "--root", "ROOT", "--store", "STORE"), "unknown model 'agewise-z': did you mean"),
         (
             ("evaluate", "agewise-s", "--root", "ROOT", "--store", "STORE", "--part", "train"),
-            "part must be 'validation'",
+            "unknown part of utkface 'train': Known: test, validation, holdout",
         ),
         (
             ("evaluate", "agewise-s", "--root", "ROOT", "--store", "STORE", "--detector", "mtcn"),
             "unknown detector 'mtcn': did you mean 'mtcnn'?",
         ),
-        (
-            (
-                "evaluate",
-                "agewise-s",
-                "--root",
-                "ROOT",
-                "--store",
-                "STORE",
-                "--part",
-                "holdout",
-                "--output",
-                "none/f.json",
-            ),
-            "does not exist; create it first",
-        ),
+        (("evaluate", "agewise-s", "--root", "ROOT", "--part", "holdout"), "name one with --store"),
+        (("evaluate", "--root", "ROOT"), "there is nothing to evaluate"),
+        (("evaluate", "--protocol", "own", "--predictions", "gone.csv"), "gone.csv"),
+        (("card", "none", "--output", "card.md"), "No such file"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
