@@ -24,6 +24,7 @@ from agewise._files import shown
 from agewise.types import Box, Gender
 from agewise_lab.datasets._collect import Collector
 from agewise_lab.datasets._folders import require_folder, wrong_layout
+from agewise_lab.datasets._matlab import load_struct, texts
 from agewise_lab.datasets.base import Listing
 
 NO_FACE = "no face was found"
@@ -84,20 +85,9 @@ def _numbers(struct: Any, field: str) -> FloatRow:
     return np.asarray(struct[field], dtype=np.float64).ravel()
 
 
-def _texts(cells: Any) -> list[str]:
-    """The text of each cell; "" for an empty one."""
-    return [str(cell.item()) if cell.size else "" for cell in np.asarray(cells).ravel()]
-
-
 def _load(path: Path, variable: str, *, whole: bool) -> _Rows:
-    from scipy.io import loadmat
-
-    try:
-        content = loadmat(str(path), variable_names=[variable])
-        struct = content[variable][0, 0]
-        fields = struct.dtype.names or ()
-    except (KeyError, IndexError, TypeError, ValueError, NotImplementedError, AttributeError) as error:
-        raise ValueError(f"{shown(path)}: expected a MATLAB file with one struct {variable!r}: {error}") from error
+    struct = load_struct(path, variable)
+    fields = struct.dtype.names
     missing = [field for field in _NEEDED if field not in fields]
     if missing:
         raise ValueError(
@@ -105,12 +95,12 @@ def _load(path: Path, variable: str, *, whole: bool) -> _Rows:
             f"missing: {', '.join(missing)}"
         )
     taken = _numbers(struct, "photo_taken")
-    paths = _texts(struct["full_path"])
+    paths = texts(struct["full_path"])
     subject: list[str | None] = [None] * len(paths)
     if "celeb_id" in fields:
         subject = [None if math.isnan(i) else str(int(i)) for i in _numbers(struct, "celeb_id")]
     elif "name" in fields:
-        subject = [text or None for text in _texts(struct["name"])]
+        subject = [text or None for text in texts(struct["name"])]
     boxes = None
     if whole and "face_location" in fields:
         cells = np.asarray(struct["face_location"]).ravel()

@@ -25,6 +25,7 @@ import numpy as np
 from agewise._files import shown
 from agewise_lab.datasets._collect import UNREADABLE_NAME, Collector
 from agewise_lab.datasets._folders import any_picture, require_folder, walk_pictures, wrong_layout
+from agewise_lab.datasets._matlab import load_struct, texts
 from agewise_lab.datasets.base import Access, Facts, Listing
 
 NAME = "cacd2000"
@@ -79,11 +80,9 @@ def _rows(ages: Any, ranks: Any, names: list[str]) -> Iterator[_Row]:
 
 
 def _plain_mat(path: Path) -> list[_Row]:
-    from scipy.io import loadmat
-
-    struct = loadmat(str(path), variable_names=[_STRUCT])[_STRUCT][0, 0]
-    names = [str(cell.item()) if cell.size else "" for cell in np.asarray(struct["name"]).ravel()]
-    return list(_rows(struct["age"], struct["rank"] if "rank" in struct.dtype.names else None, names))
+    struct = load_struct(path, _STRUCT)
+    ranks = struct["rank"] if "rank" in struct.dtype.names else None
+    return list(_rows(struct["age"], ranks, texts(struct["name"])))
 
 
 def _hdf5_mat(path: Path) -> list[_Row]:
@@ -96,11 +95,11 @@ def _hdf5_mat(path: Path) -> list[_Row]:
 
 
 def _load(path: Path) -> list[_Row]:
+    with open(path, "rb") as file:
+        is_hdf5 = b"MATLAB 7.3" in file.read(128)
     try:
-        with open(path, "rb") as file:
-            is_hdf5 = b"MATLAB 7.3" in file.read(128)
         return _hdf5_mat(path) if is_hdf5 else _plain_mat(path)
-    except (KeyError, IndexError, TypeError, ValueError, NotImplementedError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OSError) as error:
         raise ValueError(
             f"{shown(path)}: expected a MATLAB file with the struct {_STRUCT} of age and name: {error}"
         ) from error

@@ -58,7 +58,6 @@ def write_imdb_mat(path: Path, variable: str, rows: list[dict[str, Any]], withou
             struct[field] = cell_row(np.array([value]) for value in values)
         else:
             struct[field] = np.array([values])
-    struct["dob"] = struct["dob"].astype(np.float64 if np.isnan(struct["dob"].astype(float)).any() else np.int32)
     savemat(path, {variable: struct})
 
 
