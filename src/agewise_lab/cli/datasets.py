@@ -1,4 +1,4 @@
-"""`agewise-lab data list`, `download`, `check`: what sets there are, how to come by them, and what a folder holds."""
+"""`agewise-lab data list`, `download` and `check`: what sets there are, where to get them, what a folder holds."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agewise_lab.cli import formats
 from agewise_lab.cli._options import Root
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def register(app: typer.Typer) -> None:
     app.command("list")(list_)
     app.command()(download)
     app.command()(check)
+    app.command("import")(formats.import_)
+    app.command()(formats.export)
 
 
 def _find(name: str) -> Reader:
@@ -50,13 +53,15 @@ def list_(
     dataset: Annotated[str | None, typer.Argument(metavar="[DATASET]", help="Show this one whole.")] = None,
 ) -> None:
     """List the data sets, or show one: size, ages, terms, where to get it, how the folder must look."""
+    from agewise_lab.datasets.base import Access
     from agewise_lab.datasets.registry import READERS
 
     if dataset is not None:
         typer.echo(_describe(_find(dataset)), nl=False)
         return
+    how = {Access.OPEN: "download", Access.PAGE: "by hand", Access.FORM: "form to sign", Access.YOURS: "yours"}
     rows = [
-        (name, facts.images, facts.ages, facts.terms, f"{facts.access.value}: {facts.url}".rstrip(": "), facts.used_for)
+        (name, facts.images, facts.ages, facts.terms, f"{how[facts.access]} {facts.url}".strip(), facts.used_for)
         for name, facts in ((reader.NAME, reader.FACTS) for reader in READERS.values())
     ]
     _write_table(("Name", "Images", "Ages", "Terms", "Where", "Used for"), rows)

@@ -11,11 +11,11 @@ import numpy as np
 from agewise._files import shown
 
 
-def load_struct(path: Path, variable: str) -> Any:
-    """The one struct of that name: its fields by name, each as MATLAB has it (1×n numbers, or cells).
+def load_mat(path: Path, *variables: str) -> dict[str, Any]:
+    """The variables of a MATLAB file before version 7.3: those named, or all.
 
     Raises:
-        ValueError: no MATLAB file (before version 7.3), or no such struct in it.
+        ValueError: no such file.
         OSError: the file cannot be opened.
     """
     from scipy.io import loadmat
@@ -23,14 +23,26 @@ def load_struct(path: Path, variable: str) -> Any:
 
     with open(path, "rb"):  # so that below an OSError speaks of what is in the file
         pass
-    wrong = (KeyError, IndexError, TypeError, ValueError, AttributeError, NotImplementedError, OverflowError)
+    # What scipy raises for damaged files is as varied as the damage.
+    wrong = (LookupError, TypeError, ValueError, AttributeError, NotImplementedError, OverflowError, EOFError, OSError)
     try:
-        struct = loadmat(str(path), variable_names=[variable])[variable][0, 0]
-        if struct.dtype.names is None:
-            raise ValueError(f"{variable} is no struct")
-    except (*wrong, MatReadError, zlib.error, EOFError, OSError) as error:
-        raise ValueError(f"{shown(path)}: expected a MATLAB file with one struct {variable!r}: {error}") from error
-    return struct
+        content: dict[str, Any] = loadmat(str(path), variable_names=list(variables) or None)
+    except (*wrong, MatReadError, zlib.error) as error:
+        raise ValueError(f"{shown(path)}: expected a MATLAB file: {error}") from error
+    return content
+
+
+def load_struct(path: Path, variable: str) -> Any:
+    """The one struct of that name: its fields by name, each as MATLAB has it (1×n numbers, or cells).
+
+    Raises:
+        ValueError: no MATLAB file (before version 7.3), or no such struct in it.
+        OSError: the file cannot be opened.
+    """
+    array = load_mat(path, variable).get(variable)
+    if not isinstance(array, np.ndarray) or array.dtype.names is None or array.size != 1:
+        raise ValueError(f"{shown(path)}: expected a MATLAB file with one struct {variable!r}")
+    return array.ravel()[0]
 
 
 def texts(cells: Any) -> list[str]:
