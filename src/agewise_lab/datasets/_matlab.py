@@ -47,4 +47,4 @@ def load_struct(path: Path, variable: str) -> Any:
 
 def texts(cells: Any) -> list[str]:
     """The text of each cell; "" for an empty one."""
-    return [str(cell.item()) if cell.size else "" for cell in np.asarray(cells).ravel()]
+    return [str(np.ravel(cell)[0]) if np.size(cell) else "" for cell in np.asarray(cells).ravel()]

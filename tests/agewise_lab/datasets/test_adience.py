@@ -146,3 +146,14 @@ def test_nearest_gives_the_counts_that_others_have_published(real_root: Path) ->
     counts = Counter(record.age_range_years for record in read_records(real_root, outside="nearest").usable)
     # MiVOLO's README, which takes the one (8, 23) for 8-12, has 2,293 there; all others are the same.
     assert [counts[low, high] for low, high in CLASSES] == [2509, 2140, 2292, 1791, 5589, 2490, 909, 901]
+
+
+def test_the_document_counts_as_the_real_lists_do(adience_folds: Path) -> None:
+    rows = [line.split("\t") for path in adience_folds.iterdir() for line in path.read_text().splitlines()[1:]]
+    by_row = Counter(row[3] for row in rows)
+    by_face = Counter({tuple(row[:3]): row[3] for row in rows}.values())
+    document = (Path(__file__).parents[3] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    for label, count in by_row.items():
+        found = (class_of(label, choice) for choice in ("exact", "inside", "nearest"))
+        classes = ("dropped" if one is None else f"{one[0]}-{one[1]}" for one in found)
+        assert f"| `{label}` | {count:,} | {by_face[label]:,} | {' | '.join(classes)} |" in document

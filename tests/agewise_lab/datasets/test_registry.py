@@ -147,3 +147,23 @@ def test_a_folder_that_may_not_be_listed_is_no_silent_loss(tmp_path: Path, monke
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(PermissionError, match="Permission denied"):
         read("own", tmp_path)
+
+
+# ---------------------------------------------------------------- the document
+
+
+def _document() -> list[str]:
+    return (Path(__file__).parents[3] / "docs" / "datasets.md").read_text(encoding="utf-8").splitlines()
+
+
+@every
+def test_the_document_says_what_the_facts_say(name: str) -> None:
+    facts = READERS[name].FACTS
+    rows = [line.strip("| ").split(" | ") for line in _document() if line.startswith(f"| `{name}` |")]
+    assert len(rows) == 2, "one row in the table of sets, one in that of genders"
+    first, second = rows
+    said = [facts.images, facts.subjects, facts.ages, facts.labels, facts.terms]
+    assert first[1:6] == said
+    assert first[7:] == [facts.protocol, facts.used_for]
+    assert facts.url in first[6]
+    assert second == [f"`{name}`", facts.gender_coding]
