@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -54,8 +54,8 @@ def write_look(folder: Path, output: Path, *, model: str | None = None, seed: in
     output.mkdir(parents=True, exist_ok=True)
     leaks = find_leaks([folder])
     parts = _summary(manifest, store, leaks)
-    for name, title, draw in _plots(folder, store):
-        parts.append(f"<h2>{title}</h2>{image_tag(_plot(output / f'{name}.png', draw), title)}")
+    for name, title, height, draw in _plots(folder, store):
+        parts.append(f"<h2>{title}</h2>{image_tag(_plot(output / f'{name}.png', height, draw), title)}")
     parts += _conflicts(output, leaks)
     parts += _random_faces(folder, output, store, seed)
     if estimator is not None:
@@ -98,12 +98,16 @@ def _summary(manifest: Manifest, store: CropStore, leaks: Leaks) -> list[str]:
 # ---------------------------------------------------------------- plots
 
 
-def _plot(path: Path, draw: Callable[[Any], None]) -> bytes:
+_Plot: TypeAlias = tuple[str, str, float, Callable[[Any], None]]
+"""(file, title, height in inches, what draws it into axes)."""
+
+
+def _plot(path: Path, height: float, draw: Callable[[Any], None]) -> bytes:
     """Draw into axes of a figure of its own, without matplotlib's global state; returns the PNG's bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.4), dpi=110, layout="constrained")
+    figure = Figure(figsize=(9, height), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     draw(axes)
@@ -116,32 +120,39 @@ def _plot(path: Path, draw: Callable[[Any], None]) -> bytes:
     return stream.getvalue()
 
 
-def _plots(folder: Path, store: CropStore) -> list[tuple[str, str, Callable[[Any], None]]]:
-    """(file, title, what draws it) of each plot that the labels allow."""
-    out: list[tuple[str, str, Callable[[Any], None]]] = []
+def _plots(folder: Path, store: CropStore) -> list[_Plot]:
+    """The plots that the labels allow."""
+    out: list[_Plot] = []
     middle = (store.age_low_years + store.age_high_years) / 2
-    ages = np.where(np.isnan(store.age_years), middle, store.age_years)
+    ages, is_female = np.where(np.isnan(store.age_years), middle, store.age_years), store.is_female
     if not np.isnan(ages).all():
-        out.append(("ages", "Faces by age", lambda axes: _ages(axes, ages, store.is_female)))
-        out.append(("ages-by-gender", "Ages by gender", lambda axes: _ages_by_gender(axes, ages, store.is_female)))
-    genders = [
-        int((store.is_female == 1).sum()),
-        int((store.is_female == 0).sum()),
-        int(np.isnan(store.is_female).sum()),
-    ]
-    out.append(("genders", "Faces by gender label", lambda axes: _bars(axes, ["female", "male", "unknown"], genders)))
-    groups, counts = np.unique(np.where(store.group_name == "", "unknown", store.group_name), return_counts=True)
-    if len(groups) > 1:
-        shown = np.argsort(-counts)[:25]
-        out.append(("groups", "Faces by group label", lambda axes: _bars(axes, groups[shown], counts[shown])))
+        out.append(("ages", "Faces by age", 3.4, lambda axes: _ages(axes, ages, is_female)))
+        out.append(("ages-by-gender", "Ages by gender", 3.4, lambda axes: _ages_by_gender(axes, ages, is_female)))
+    genders = np.select([is_female == 1, is_female == 0], ["female", "male"], "unknown")
+    out.append(_counts("genders", "Faces by gender label", genders))
+    groups = np.where(store.group_name == "", "unknown", store.group_name)
+    if set(groups.tolist()) != {"unknown"}:
+        out.append(_counts("groups", "Faces by group label", groups))
     if names := split_names(folder):
-        out.append(("splits", "Faces by split", lambda axes: _splits(axes, folder, names)))
+        out.append(("splits", "Faces by split", _height(len(names)) + 0.3, lambda axes: _splits(axes, folder, names)))
     if store.found.any():
-        out.append(("scores", "Detector scores", lambda axes: _scores(axes, store.score[store.found])))
+        out.append(("scores", "Detector scores", 3.4, lambda axes: _scores(axes, store.score[store.found])))
     if not np.isnan(store.face_side_px).all():
-        out.append(("sizes", "Sides of the faces in their pictures", lambda axes: _sizes(axes, store.face_side_px)))
-        out.append(("sharpness", "Sharpness of the crops", lambda axes: _sharpness(axes, store.sharpness)))
+        sides, sharpness = store.face_side_px, store.sharpness
+        out.append(("sizes", "Sides of the faces in their pictures", 3.4, lambda axes: _sizes(axes, sides)))
+        out.append(("sharpness", "Sharpness of the crops", 3.4, lambda axes: _sharpness(axes, sharpness)))
     return out
+
+
+def _counts(name: str, title: str, words: npt.NDArray[np.str_]) -> _Plot:
+    """Bars of how often each word stands there, the most frequent 25."""
+    values, counts = np.unique(words, return_counts=True)
+    shown = np.argsort(-counts, kind="stable")[:25]
+    return name, title, _height(len(shown)), lambda axes: _bars(axes, values[shown].tolist(), counts[shown].tolist())
+
+
+def _height(bars: int) -> float:
+    return 0.9 + 0.33 * bars
 
 
 def _ages(axes: Any, ages: FloatArray, is_female: FloatArray) -> None:
@@ -168,7 +179,7 @@ def _ages_by_gender(axes: Any, ages: FloatArray, is_female: FloatArray) -> None:
         if len(part):
             share = np.histogram(part, bins=edges)[0] / len(part)
             axes.stairs(100 * share, edges, color=colour, linewidth=2, label=f"{name}: median {np.median(part):g}")
-    axes.set(xlabel="age in years, in steps of five", ylabel="% of the gender's faces")
+    axes.set(xlabel="age in years, in steps of five", ylabel="% of the gender's faces", xlim=(0, edges[-1]))
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False)
 
@@ -271,6 +282,8 @@ def _surprises(folder: Path, output: Path, store: CropStore, estimator: Estimato
     apart = np.abs(np.nan_to_num(store.age_years - years, nan=0.0))
     rows = np.argsort(-apart, kind="stable")[:_SUSPICIOUS]
     rows = rows[apart[rows] > 0]
+    if not len(rows):
+        return []
     captions = [f"{_caption(store, row)}, est {years[row]:.0f}" for row in rows]
     png = write_png(output / "surprises.png", mosaic(faces_of(folder, rows), captions, _A_ROW))
     about = (
