@@ -132,7 +132,8 @@ def _build(
                 index,
                 root,
                 [records[i] for i in kept[start : start + settings.shard_rows]],
-                None if images is None else [images[i] for i in kept[start : start + settings.shard_rows]],
+                kept[start : start + settings.shard_rows],
+                images,
             )
             for index, start in enumerate(range(0, len(kept), settings.shard_rows))
         ]
@@ -195,7 +196,7 @@ def _make_all(jobs: list[Job], state: Manifest, processes: int, progress: Progre
     missing = []
     for job in jobs:
         path = shard_path(job.folder, job.index)
-        shard = whole.get(path) or adopted(path, job)
+        shard = (whole.get(path) if path.is_file() else None) or adopted(path, job)
         if shard is None:
             missing.append(job)
         else:

@@ -16,14 +16,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agewise._files import atomic_write, shown
-from agewise.errors import ImageError, ImageTooLargeError
+from agewise.errors import AgewiseError, ImageError, ImageTooLargeError
 from agewise.imaging.read import read_image
 from agewise.types import UInt8Array
 from agewise_lab.datasets.record import Record
@@ -41,7 +41,7 @@ Drop: TypeAlias = dict[str, str]
 
 @dataclass(frozen=True)
 class Job:
-    """One shard to be made. `images`, where given, are the records' pictures themselves."""
+    """One shard to be made: its records, their places among all, and all pictures where these are in memory."""
 
     settings: Settings
     plan: str
@@ -49,6 +49,7 @@ class Job:
     index: int
     root: Path
     records: Sequence[Record]
+    places: Sequence[int]
     images: Sequence[UInt8Array] | None = field(default=None, repr=False)
 
 
@@ -72,26 +73,38 @@ def _read(root: Path, record: Record) -> tuple[UInt8Array, str]:
         raise Dropped("file cannot be read", str(error)) from error
 
 
+def _cut(job: Job, record: Record, place: int) -> dict[str, Any]:
+    """A record's row.
+
+    Raises:
+        Dropped: it gives none.
+    """
+    settings = job.settings
+    if job.images is None:
+        image, sha256 = _read(job.root, record)
+    else:
+        image = job.images[place]
+        sha256 = hashlib.sha256(image.tobytes()).hexdigest()
+    try:
+        parts = cut(
+            image,
+            record,
+            framing=settings.framing,
+            crops=settings.crops,
+            side=settings.side,
+            min_score=settings.min_score,
+        )
+    except (AgewiseError, cv2.error, ValueError) as error:  # a box without area, a picture of one pixel
+        raise Dropped("face cannot be cut", str(error)) from error
+    return row_of(record, parts, settings.dataset, sha256, settings.side)
+
+
 def make_shard(job: Job) -> Shard:
     """Cut a shard's records and write its file."""
-    settings = job.settings
     rows, drops = [], []
-    for i, record in enumerate(job.records):
+    for record, place in zip(job.records, job.places, strict=True):
         try:
-            if job.images is None:
-                image, sha256 = _read(job.root, record)
-            else:
-                image = job.images[i]
-                sha256 = hashlib.sha256(image.tobytes()).hexdigest()
-            parts = cut(
-                image,
-                record,
-                framing=settings.framing,
-                crops=settings.crops,
-                side=settings.side,
-                min_score=settings.min_score,
-            )
-            rows.append(row_of(record, parts, settings.dataset, sha256, settings.side))
+            rows.append(_cut(job, record, place))
         except Dropped as drop:
             drops.append({"path": shown(record.path), "reason": drop.reason, "detail": drop.detail})
     about = {"plan": job.plan, "index": job.index, "drops": drops}

@@ -29,6 +29,7 @@ from agewise_lab.store import shards
 from agewise_lab.store.build import NO_BOX, build, build_from_arrays, framing_of
 from agewise_lab.store.crops import open_store
 from agewise_lab.store.database import read_faces, read_pictures, some_pictures
+from agewise_lab.store.faces import Crops, Framing
 from agewise_lab.store.manifest import Settings, locked, read_manifest, shard_path
 from agewise_lab.store.schema import decode, encode
 
@@ -255,6 +256,40 @@ def test_a_picture_of_too_many_pixels_is_dropped(
     records = [Record(name, 1.0, None) for name in (pictures.face, pictures.twins[0])]  # 200×200 and 64×64
     build(records, pictures.root, tmp_path / "db", side=16, processes=1)
     assert _drops(tmp_path / "db") == {pictures.face: "picture too large"}
+
+
+@pytest.mark.parametrize("crops", ["both", "as-is"])
+def test_faces_that_cannot_be_cut_are_dropped(
+    tmp_path: Path, photo: UInt8Array, write_jpeg: Callable[..., None], crops: Crops
+) -> None:
+    write_jpeg(tmp_path / "a.jpg", photo)
+    boxes = [(160, 60, 290, 210), (290, 60, 160, 210), (0, 0, 0, 0), (float("nan"), 0, 9, 9), (1e9, 1e9, 2e9, 2e9)]
+    records = [Record("a.jpg", float(i), None, box_xyxy=box) for i, box in enumerate(boxes)]
+    build(records, tmp_path, tmp_path / "db", framing="photo", crops=crops, side=16, processes=1)
+    ages = open_store(tmp_path / "db").age_years.tolist()
+    assert ages[0] == 0
+    assert not {1, 2, 3} & set(ages)
+    drops = json.loads((tmp_path / "db" / "drops.json").read_text())
+    assert drops["counts"] == {"face cannot be cut": 5 - len(ages)}
+    assert "x0 < x1 and y0 < y1" in drops["rows"][0]["detail"]
+
+
+@pytest.mark.parametrize("framing", ["chip", "photo"])
+def test_tiny_and_thin_pictures_are_not_fatal(
+    tmp_path: Path, write_jpeg: Callable[..., None], framing: Framing
+) -> None:
+    shapes = [(1, 1), (1, 300), (400, 2), (3, 3)]
+    for i, shape in enumerate(shapes):
+        write_jpeg(tmp_path / f"{i}.jpg", np.full((*shape, 3), 90, dtype=np.uint8))
+    good = [Record(f"{i}.jpg", 1.0, None) for i in range(4)]
+    boxed = [Record(f"{i}.jpg", 1.0, None, box_xyxy=(0, 0, 1, 1)) for i in range(4)]
+    for name, records in (("db", good), ("boxed", boxed)):
+        if framing == "photo" and records is good:
+            with pytest.raises(ValueError, match=r"all 4 records were dropped \(no face found: 4\)"):
+                build(records, tmp_path, tmp_path / name, framing=framing, side=16, processes=1)
+        else:
+            report = build(records, tmp_path, tmp_path / name, framing=framing, side=16, processes=1)
+            assert (report.manifest.rows, report.manifest.found) == (4, 0)
 
 
 def test_names_that_are_no_unicode(tmp_path: Path, pictures: SimpleNamespace) -> None:
