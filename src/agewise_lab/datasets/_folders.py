@@ -82,16 +82,24 @@ def _subfolders(folder: Path) -> list[Path]:
 def walk_pictures(root: Path, suffixes: frozenset[str] = PICTURES) -> Iterator[str]:
     """Paths of all pictures below `root`, relative to it, "/" between their parts, in the order of names.
 
-    Hidden files (`._name` of macOS too) and folders are left out, and links to folders are not followed. Links
-    to nowhere count: their records are dropped where they are collected.
+    Hidden files (`._name` of macOS too) and folders are left out. Links to folders are followed, but not back into
+    a folder that they lie in. Links to nowhere count: their records are dropped where they are collected.
     """
-    with os.scandir(root) as found:
+    yield from _walk(root, suffixes, frozenset())
+
+
+def _walk(folder: Path, suffixes: frozenset[str], above: frozenset[tuple[int, int]]) -> Iterator[str]:
+    state = os.stat(folder)
+    here = (state.st_dev, state.st_ino)
+    if here in above:
+        return
+    with os.scandir(folder) as found:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
         if entry.name.startswith(".") or entry.name == "__MACOSX":
             continue
-        if entry.is_dir(follow_symlinks=False):
-            for below in walk_pictures(Path(entry.path), suffixes):
+        if entry.is_dir():
+            for below in _walk(Path(entry.path), suffixes, above | {here}):
                 yield f"{entry.name}/{below}"
         elif os.path.splitext(entry.name)[1].lower() in suffixes:
             yield entry.name

@@ -14,10 +14,10 @@ from agewise_lab.datasets.cacd2000 import META, read_records
 
 Touch = Callable[..., None]
 ROWS: list[tuple[str, float, int]] = [
-    ("53_Robin_Williams_0001.jpg", 53, 1),
+    ("53_Robin_Williams_0001.jpg", 53, 2),
     ("14_Aaron_Johnson_0001.jpg", 14, 5),
     ("20_Renée_O'Connor_0002.jpg", 20, 6),
-    ("53_Robin_Williams_0001.jpg", 53, 1),
+    ("53_Robin_Williams_0001.jpg", 53, 2),
     ("9_Gone_0001.jpg", 9, 2),
     ("20_Renée_O'Connor_0003.jpg", 150, 6),
 ]

@@ -95,6 +95,14 @@ def test_links_to_nowhere_are_no_pictures(root: Path) -> None:
     assert list(walk_pictures(root)) == ["a.jpg", "b/c d.jpg", "dead.jpg", "live.jpg"]
 
 
+def test_linked_folders_are_looked_into_and_circles_end(tmp_path: Path, touch: Touch) -> None:
+    touch(tmp_path, "root/26/a.jpg", "elsewhere/b.jpg")
+    (tmp_path / "root/30").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "root/26/up").symlink_to(tmp_path / "root")
+    (tmp_path / "root/26/self").symlink_to(tmp_path / "root/26")
+    assert list(walk_pictures(tmp_path / "root")) == ["26/a.jpg", "30/b.jpg"]
+
+
 @pytest.mark.parametrize(("on_disk", "in_list"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
 def test_accents_in_either_form(tmp_path: Path, touch: Touch, on_disk: str, in_list: str) -> None:
     name = "Renée.jpg"

@@ -143,6 +143,7 @@ def test_a_file_that_changed_meanwhile_is_fetched_whole(url: str, tmp_path: Path
 def test_a_server_that_cannot_go_on_is_asked_for_all(url: str, tmp_path: Path, tag: str | None, ranges: bool) -> None:
     Server.tag, Server.honours_ranges, Server.cuts = tag, ranges, [700_000]
     assert fetch(_file(url), tmp_path, pause_s=0).path.read_bytes() == DATA
+    assert Server.ranges == [None, "bytes=700000-" if tag == '"v1"' else None], "nothing tells whether it changed"
 
 
 def test_the_part_of_another_address_is_not_used(url: str, tmp_path: Path) -> None:
