@@ -137,7 +137,7 @@ def _build(
             )
             for index, start in enumerate(range(0, len(kept), settings.shard_rows))
         ]
-        made = _make_all(jobs, state, processes, progress)
+        made = _make_all(folder, jobs, state, processes, progress)
         gone = [
             {"path": shown(record.path), "reason": reason, "detail": ""}
             for record, reason in zip(records, reasons, strict=True)
@@ -189,13 +189,13 @@ def _visible(folder: Path) -> Iterator[str]:
     return (name for name in os.listdir(folder) if not name.startswith(".agewise-"))
 
 
-def _make_all(jobs: list[Job], state: Manifest, processes: int, progress: Progress | None) -> int:
-    """Make the shards that are missing, and note each in the manifest as soon as all before it are there."""
-    whole = {shard_path(jobs[0].folder, 0).parent / shard.file: shard for shard in state.shards}
+def _make_all(folder: Path, jobs: list[Job], state: Manifest, processes: int, progress: Progress | None) -> int:
+    """Make the shards that are missing, and note each in the manifest as soon as it is there; returns how many."""
+    whole = {folder / "shards" / shard.file: shard for shard in state.shards}
     done: dict[int, Shard] = {}
     missing = []
     for job in jobs:
-        path = shard_path(job.folder, job.index)
+        path = shard_path(folder, job.index)
         shard = (whole.get(path) if path.is_file() else None) or adopted(path, job)
         if shard is None:
             missing.append(job)
@@ -212,7 +212,7 @@ def _make_all(jobs: list[Job], state: Manifest, processes: int, progress: Progre
         shards = tuple(done[index] for index in sorted(done))
         if shards != state.shards:
             state = replace(state, shards=shards, rows=sum(shard.rows for shard in shards))
-            state.write(jobs[0].folder)
+            state.write(folder)
 
     note()
     tell()
