@@ -11,6 +11,13 @@ import pytest
 @pytest.mark.parametrize(
     ("module", "least"),
     [
+        ("datasets._imdb_wiki", 3),
+        ("datasets._tables", 2),
+        ("datasets.adience", 1),
+        ("datasets.fairface", 1),
+        ("datasets.morph2", 1),
+        ("datasets.own", 3),
+        ("datasets.registry", 1),
         ("datasets.utkface", 2),
         ("evaluation.calibration", 3),
         ("evaluation.gate", 5),

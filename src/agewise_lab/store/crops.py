@@ -1,46 +1,67 @@
-"""A folder of labelled pictures → crops and labels in memory-mapped arrays, ready to train on.
+"""An open database as training reads it: crops in memory-mapped arrays, labels beside them.
 
-Each picture is stored twice, cut by `agewise.imaging.crop_face` both times: `whole` as it is, and
-`aligned` by agewise's own detector and landmarks, where a face is found (else as it is). A network that
-sees both is at home on data sets' own crops and on what `agewise predict` gives it.
-
-Layout of a store: `whole.npy` and `aligned.npy`, uint8 RGB (n, side, side, 3); `labels.npz` with
-`age_years`, `is_female`, `group`, `found`, `score`, `duplicate_group`, `name`; `store.json`. The folder is
-made under a temporary name and moved when it is whole.
+Decoding JPEGs again and again would cost more than a small network's step, so the crops are decoded once, when
+a database is first opened, into `cache-…/whole.npy` and `aligned.npy`, uint8 RGB (n, side, side, 3). The cache's
+name holds the database's digest; it may be deleted at any time.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import errno
+import itertools
 import json
-import multiprocessing
+import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from agewise.detect.mtcnn import MtcnnConfig, MtcnnDetector
-from agewise.detect.none import WholePicture
-from agewise.imaging.crop import UTKFACE_TEMPLATE, CropSpec, crop_face
-from agewise.imaging.read import read_image
-from agewise.types import Detection, FloatArray, Gender, UInt8Array
-from agewise_lab.datasets.record import Record
-from agewise_lab.datasets.utkface import group_codes
-from agewise_lab.store.duplicates import duplicate_groups, signature
+from agewise.types import Gender, UInt8Array
+from agewise_lab.datasets.utkface import GROUPS
+from agewise_lab.store.build import build
+from agewise_lab.store.database import read_faces, read_pictures
+from agewise_lab.store.faces import find_in_chip, padded
+from agewise_lab.store.manifest import Manifest, locked, read_manifest
+from agewise_lab.store.schema import decode
 
-VERSION = 1
-_PAD = 0.3  # border added around a tight crop, so that the detector sees a whole head
-_LEAST_OVERLAP = 0.6  # how near the aligned crop must lie to the whole picture to be of the labelled face
+__all__ = ["CropStore", "build", "find_in_chip", "open_labels", "open_store", "padded"]
+
+_OLD_SUMMARY = "store.json"  # of a store of version 1, whose arrays were all there was
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def _nothing() -> npt.NDArray[Any]:
+    return np.empty(0, dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class CropStore:
-    """An open store; the crops are memory-mapped and read-only, or in memory."""
+    """An open store; the crops are memory-mapped and read-only, or in memory.
+
+    Args:
+        whole: uint8 RGB (n, side, side, 3), the faces as their data set frames them.
+        aligned: the same by agewise's own detector and landmarks; as `whole` where no face was found. In a
+            database of one kind of crops both are that kind.
+        age_years: float32 (n,), NaN where unknown.
+        is_female: float32 (n,), 1 or 0, NaN where unknown.
+        group: int64 (n,), the place in UTKFace's GROUPS, -1 for all else.
+        found: bool (n,), whether agewise's detector found the face.
+        score: float32 (n,), its score, -1 where it did not.
+        duplicate_group: int64 (n,), the first member of each face's group of near-duplicates.
+        name: str (n,), the pictures' paths in their data set.
+        age_low_years, age_high_years: float32 (n,), the ends of a class of ages, NaN where there is none.
+        apparent_age_years, apparent_std_years: float32 (n,), what people guessed, NaN where unknown.
+        group_name, subject, official_split: str (n,), the data set's own words, "" where unknown.
+        face_side_px, sharpness: float32 (n,), see `agewise_lab.store.quality`; NaN in old stores.
+
+    What is left out is taken as unknown.
+    """
 
     whole: UInt8Array
     aligned: UInt8Array
@@ -51,152 +72,185 @@ class CropStore:
     score: npt.NDArray[np.float32]
     duplicate_group: npt.NDArray[np.int64]
     name: npt.NDArray[np.str_]
+    age_low_years: npt.NDArray[np.float32] = field(default_factory=_nothing)
+    age_high_years: npt.NDArray[np.float32] = field(default_factory=_nothing)
+    apparent_age_years: npt.NDArray[np.float32] = field(default_factory=_nothing)
+    apparent_std_years: npt.NDArray[np.float32] = field(default_factory=_nothing)
+    group_name: npt.NDArray[np.str_] = field(default_factory=_nothing)
+    subject: npt.NDArray[np.str_] = field(default_factory=_nothing)
+    official_split: npt.NDArray[np.str_] = field(default_factory=_nothing)
+    face_side_px: npt.NDArray[np.float32] = field(default_factory=_nothing)
+    sharpness: npt.NDArray[np.float32] = field(default_factory=_nothing)
+
+    def __post_init__(self) -> None:
+        count = len(self.age_years)
+        for part in dataclasses.fields(self):
+            if part.default_factory is _nothing and len(getattr(self, part.name)) != count:
+                words = part.name in ("group_name", "subject", "official_split")
+                empty = np.full(count, "", dtype=np.str_) if words else np.full(count, np.nan, dtype=np.float32)
+                object.__setattr__(self, part.name, empty)
 
     def __len__(self) -> int:
         return len(self.age_years)
 
 
-def padded(image_rgb: UInt8Array) -> UInt8Array:
-    """A tight crop with 30 % of replicated border on each side: a stand-in for the photo around it."""
-    pad = round(_PAD * max(image_rgb.shape[:2]))
-    return np.asarray(cv2.copyMakeBorder(image_rgb, pad, pad, pad, pad, cv2.BORDER_REPLICATE), dtype=np.uint8)
-
-
-def find_in_chip(detector: MtcnnDetector, image_rgb: UInt8Array) -> Detection | None:
-    """The labelled face of a tight square crop, in the crop's own pixels, or None.
-
-    The picture is padded by replicated borders, as its own alignment would be at a photo's edge. A face
-    counts only where the crop that its landmarks give lies about where the picture does.
-    """
-    height, width = image_rgb.shape[:2]
-    framed = padded(image_rgb)
-    pad = (framed.shape[0] - height) // 2
-    template = np.asarray(UTKFACE_TEMPLATE) * [width, height]
-    best: Detection | None = None
-    best_error = (1 - _LEAST_OVERLAP) * max(height, width)
-    for face in detector.detect(framed):
-        assert face.landmarks_xy is not None
-        points = face.landmarks_xy - pad
-        error = float(np.linalg.norm(points - template, axis=1).max())
-        if error < best_error:
-            x0, y0, x1, y1 = face.box_xyxy
-            best_error = error
-            best = Detection((x0 - pad, y0 - pad, x1 - pad, y1 - pad), face.score, points)
-    return best
-
-
-_Parts = tuple[UInt8Array, UInt8Array, float, FloatArray]
-
-
-def _cut_one(path: str, *, root: Path, side: int) -> _Parts:
-    """(whole crop, aligned crop, detector score or -1, signature) of one picture."""
-    image = read_image(root / path)
-    spec = CropSpec()
-    (entire,) = WholePicture().detect(image)
-    whole = crop_face(image, entire, spec, side)
-    face = find_in_chip(_detector(min(image.shape[:2])), image)
-    aligned = whole if face is None else crop_face(image, face, spec, side)
-    return whole, aligned, -1.0 if face is None else face.score, signature(image)
-
-
-_DETECTORS: dict[int, MtcnnDetector] = {}
-
-
-def _detector(shorter_side: int) -> MtcnnDetector:
-    """A detector for faces that fill a picture, one a process."""
-    least = max(12, int(shorter_side * 0.4))
-    if least not in _DETECTORS:
-        _DETECTORS[least] = MtcnnDetector(MtcnnConfig(min_face=least, thresholds=(0.6, 0.7, 0.7)))
-    return _DETECTORS[least]
-
-
-def build(records: Sequence[Record], root: Path, folder: Path, *, side: int = 160, processes: int = 2) -> None:
-    """Cut all records and write the store. If it fails half way, nothing is left.
+def open_store(folder: Path, *, in_memory: bool = False, cache: Path | None = None, partial: bool = False) -> CropStore:
+    """Open a database that `build` has made; decodes its crops into the cache the first time.
 
     Args:
-        records: what to store, in this order; each needs a gender label.
-        root: the folder that the records' paths start from.
-        folder: the store; it must not exist yet.
-        side: of the stored crops, in pixels.
-        processes: 1 works in this process, more in so many new ones.
-
-    Raises:
-        FileExistsError: `folder` is there already.
-        ValueError: no records, or one without a gender label.
-        ImageError: a picture cannot be read.
-    """
-    if folder.exists():
-        raise FileExistsError(f"{folder} exists: remove it, or name another folder")
-    if not records:
-        raise ValueError("a store needs at least one record, got none")
-    unlabelled = next((record.path for record in records if record.gender is None), None)
-    if unlabelled is not None:
-        raise ValueError(f"{unlabelled} has no gender label: leave such records out")
-    draft = folder.with_name(folder.name + ".part")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        _write(records, root, draft, side, processes)
-        draft.rename(folder)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
-
-
-def _cut_all(cut: Callable[[str], _Parts], paths: list[str], processes: int) -> Iterator[_Parts]:
-    if processes <= 1:
-        yield from map(cut, paths)
-        return
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        yield from pool.imap(cut, paths, chunksize=32)
-
-
-def _write(records: Sequence[Record], root: Path, draft: Path, side: int, processes: int) -> None:
-    shape = (len(records), side, side, 3)
-    whole = np.lib.format.open_memmap(draft / "whole.npy", mode="w+", dtype=np.uint8, shape=shape)
-    aligned = np.lib.format.open_memmap(draft / "aligned.npy", mode="w+", dtype=np.uint8, shape=shape)
-    scores = np.empty(len(records), dtype=np.float32)
-    signatures = np.empty((len(records), 1024), dtype=np.float32)
-    cut = partial(_cut_one, root=root, side=side)
-    for i, parts in enumerate(_cut_all(cut, [record.path for record in records], processes)):
-        whole[i], aligned[i], scores[i], signatures[i] = parts
-    whole.flush()
-    aligned.flush()
-    np.savez(
-        draft / "labels.npz",
-        age_years=np.array([record.age_years for record in records], dtype=np.float32),
-        is_female=np.array([record.gender is Gender.FEMALE for record in records], dtype=np.float32),
-        group=group_codes(records),
-        found=scores >= 0,
-        score=scores,
-        duplicate_group=duplicate_groups(signatures),
-        name=np.array([record.path for record in records]),
-    )
-    summary = {"version": VERSION, "count": len(records), "side": side, "found": int((scores >= 0).sum())}
-    (draft / "store.json").write_text(json.dumps(summary, indent=2))
-
-
-def open_store(folder: Path, *, in_memory: bool = False) -> CropStore:
-    """Open a store that `build` has made.
-
-    Args:
-        folder: the store.
+        folder: the database.
         in_memory: read all crops now (2.9 GB for UTKFace) instead of mapping the files: training reads
             them in random order, which is slow where the system drops mapped pages early.
+        cache: where the decoded crops are kept instead of in the database itself: for databases that may only
+            be read.
+        partial: also open a database whose build is not finished, with the faces that are there.
 
     Raises:
-        FileNotFoundError: no whole store is there.
-        ValueError: a store of another version.
+        FileNotFoundError: no database is there.
+        ValueError: one of another version, or not finished.
+        OSError: the cache cannot be written; not with `in_memory`, which then decodes each time.
     """
-    summary = folder / "store.json"
-    if not summary.is_file():
-        raise FileNotFoundError(f"{folder} is no crop store: make one with `agewise-lab data build`")
-    version = json.loads(summary.read_text())["version"]
-    if version != VERSION:
-        raise ValueError(f"{folder} is a store of version {version}, expected {VERSION}: build it again")
+    if (folder / _OLD_SUMMARY).is_file():
+        return _open_old(folder, in_memory)
+    manifest = read_manifest(folder)
+    if not manifest.complete and not partial:
+        raise ValueError(
+            f"{folder} is not finished: {manifest.rows} faces of {manifest.records} records are in it; "
+            "run the same `agewise-lab data build` again, it goes on from there"
+        )
+    labels = _labels(read_faces(folder))
+    try:
+        place = _cached(folder, manifest, cache or folder)
+    except OSError as error:
+        if error.errno not in _READ_ONLY:
+            raise
+        if not in_memory:
+            raise OSError(
+                error.errno,
+                "the crops cannot be cached there: give a folder for `cache`, or open in memory",
+                str(folder),
+            ) from error
+        crops = {name: np.empty(_shape(manifest), dtype=np.uint8) for name in _kinds(manifest)}
+        _fill(folder, crops)
+    else:
+        mode: Literal["r"] | None = None if in_memory else "r"
+        crops = {name: np.load(place / f"{name}.npy", mmap_mode=mode) for name in _kinds(manifest)}
+    whole, aligned = crops.get("whole"), crops.get("aligned")
+    return CropStore(whole=aligned if whole is None else whole, aligned=whole if aligned is None else aligned, **labels)
+
+
+def open_labels(folder: Path) -> CropStore:
+    """A database without its crops (`whole` and `aligned` have no pixels), for what needs labels only.
+
+    Raises:
+        FileNotFoundError: no database is there.
+        ValueError: one of another version.
+    """
+    if (folder / _OLD_SUMMARY).is_file():
+        return _open_old(folder, False)
+    labels = _labels(read_faces(folder))
+    none = np.empty((len(labels["age_years"]), 0, 0, 3), dtype=np.uint8)
+    return CropStore(whole=none, aligned=none, **labels)
+
+
+def _open_old(folder: Path, in_memory: bool) -> CropStore:
+    """A store of version 1: the arrays themselves."""
+    version = json.loads((folder / _OLD_SUMMARY).read_text())["version"]
+    if version != 1:
+        raise ValueError(f"{folder} is a store of version {version}, expected 1 or a database: build it again")
     with np.load(folder / "labels.npz", allow_pickle=False) as labels:
         fields = {name: labels[name] for name in labels.files}
     mode: Literal["r"] | None = None if in_memory else "r"
-    whole = np.load(folder / "whole.npy", mmap_mode=mode)
-    aligned = np.load(folder / "aligned.npy", mmap_mode=mode)
-    return CropStore(whole=whole, aligned=aligned, **fields)
+    crops = {name: np.load(folder / f"{name}.npy", mmap_mode=mode) for name in ("whole", "aligned")}
+    return CropStore(**crops, **fields)
+
+
+# ---------------------------------------------------------------- labels
+
+
+def _numbers(table: pa.Table, name: str) -> npt.NDArray[np.float32]:
+    return np.asarray(table.column(name).to_numpy(), dtype=np.float32)
+
+
+def _words(table: pa.Table, name: str) -> npt.NDArray[np.str_]:
+    return np.array([value or "" for value in table.column(name).to_pylist()], dtype=np.str_)
+
+
+def _labels(table: pa.Table) -> dict[str, npt.NDArray[Any]]:
+    """The table's columns as `CropStore` has them."""
+    genders = table.column("gender").to_pylist()
+    codes = {Gender.FEMALE.value: 1.0, Gender.MALE.value: 0.0}
+    places = {name: i for i, name in enumerate(GROUPS)}
+    words = {"group_name": "group", "subject": "subject", "official_split": "official_split", "name": "name"}
+    numbers = (
+        *("age_years", "age_low_years", "age_high_years", "apparent_age_years", "apparent_std_years"),
+        *("face_side_px", "sharpness"),
+    )
+    return {
+        "is_female": np.array([codes.get(gender, np.nan) for gender in genders], dtype=np.float32),
+        "group": np.array([places.get(group, -1) for group in table.column("group").to_pylist()], dtype=np.int64),
+        "found": np.asarray(table.column("found").to_numpy(), dtype=bool),
+        "score": np.nan_to_num(_numbers(table, "score"), nan=-1.0),
+        "duplicate_group": np.asarray(table.column("duplicate_group").to_numpy(), dtype=np.int64),
+        **{name: _words(table, column) for name, column in words.items()},
+        **{name: _numbers(table, name) for name in numbers},
+    }
+
+
+# ---------------------------------------------------------------- the cache
+
+
+def _kinds(manifest: Manifest) -> tuple[str, ...]:
+    return {"both": ("whole", "aligned"), "aligned": ("aligned",), "as-is": ("whole",)}[manifest.settings.crops]
+
+
+def _shape(manifest: Manifest) -> tuple[int, int, int, int]:
+    return (manifest.rows, manifest.settings.side, manifest.settings.side, 3)
+
+
+def _cached(folder: Path, manifest: Manifest, place: Path) -> Path:
+    """The folder of the decoded crops, made now where it is not there."""
+    made = place / f"cache-{manifest.digest}"
+    if made.is_dir():
+        return made
+    place.mkdir(parents=True, exist_ok=True)
+    with locked(place, name=".cache.lock", patient=True):
+        if made.is_dir():
+            return made
+        for stale in place.glob(".cache-*.part"):
+            shutil.rmtree(stale, ignore_errors=True)
+        draft = place / f".cache-{secrets.token_hex(8)}.part"
+        draft.mkdir()
+        try:
+            arrays = {
+                name: np.lib.format.open_memmap(draft / f"{name}.npy", "w+", np.uint8, _shape(manifest))
+                for name in _kinds(manifest)
+            }
+            _fill(folder, arrays)
+            for array in arrays.values():
+                array.flush()
+            draft.rename(made)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        # Of a shorter database, before its build went on.
+        for old in folder.glob("cache-*") if place == folder else ():
+            if old != made:
+                shutil.rmtree(old, ignore_errors=True)
+    return made
+
+
+def _fill(folder: Path, arrays: dict[str, Any]) -> None:
+    """Decode all crops into arrays; where a face has no aligned crop, its whole one is both."""
+
+    def one(item: tuple[int, dict[str, bytes | None]]) -> None:
+        row, pictures = item
+        for name, array in arrays.items():
+            data = pictures[name] if pictures[name] is not None else pictures["whole"]
+            assert data is not None
+            array[row] = decode(data)
+
+    rows = enumerate(read_pictures(folder, tuple(arrays)))
+    with ThreadPoolExecutor(2) as pool:  # OpenCV decodes outside of Python's lock
+        while chunk := list(itertools.islice(rows, 512)):
+            list(pool.map(one, chunk))

@@ -15,7 +15,6 @@ from agewise.estimate import Estimator
 from agewise_lab import recipes
 from agewise_lab.cli.main import app, main
 from agewise_lab.export import release as release_module
-from agewise_lab.store.crops import open_store
 from agewise_lab.training.config import TrainConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:lightning")
@@ -54,22 +53,6 @@ def test_recipes_are_listed_with_what_they_are() -> None:
     lines = dict(line.split("\t") for line in result.stdout.splitlines())
     assert set(lines) == set(recipes.RECIPES)
     assert lines["agewise-s"].startswith("The run that made the embedded model")
-
-
-def test_data_build(tmp_path: Path, pictures: SimpleNamespace) -> None:
-    (tmp_path / "pictures").mkdir()
-    names = [pictures.face, *pictures.twins]
-    for name in names:
-        (tmp_path / "pictures" / name).write_bytes((pictures.root / name).read_bytes())
-    (tmp_path / "pictures" / "odd.jpg").touch()
-    output = tmp_path / "store"
-    result = _run(
-        "data", "build", "utkface", "--root", tmp_path / "pictures", "--output", output, "--side", 24, "--processes", 1
-    )
-    assert result.exit_code == 0, result.output
-    assert "3 labelled pictures, 1 names that say nothing" in result.stdout
-    assert "dropped: odd.jpg" in result.stdout
-    assert open_store(output).whole.shape == (3, 24, 24, 3)
 
 
 @pytest.mark.usefixtures("tiny_recipe")
@@ -148,10 +131,6 @@ def test_protocols_are_listed_with_their_parts() -> None:
     ("words", "message"),
     [
         (
-            ("data", "build", "utkfase", "--root", "x", "--output", "y"),
-            "unknown data set 'utkfase': did you mean 'utkface'?",
-        ),
-        (
             ("train", "agewise-z", "--store", "x", "--output", "y"),
             "unknown recipe 'agewise-z': did you mean 'agewise-s'?",
         ),
@@ -170,7 +149,6 @@ def test_what_is_typed_wrong_is_a_matter_of_usage(words: tuple[str, ...], messag
     ("words", "message"),
     [
         (("train", "agewise-s", "--store", "none", "--output", "run"), "none is no crop store: make one with"),
-        (("data", "build", "utkface", "--root", "none", "--output", "store"), "UTKFace: none is no folder"),
         (("release", "none", "--store", "STORE", "--root", "ROOT", "--output", "out"), "none holds no run"),
         (("evaluate", "agewise-z", "--root", "ROOT", "--store", "STORE"), "unknown model 'agewise-z': did you mean"),
         (

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from agewise.types import Gender
-from agewise_lab.datasets.utkface import parse_name, read_records
+from agewise_lab.datasets._collect import IMPOSSIBLE_AGE, NO_PICTURE, UNREADABLE_NAME
+from agewise_lab.datasets.utkface import group_codes, parse_name, read_records
 
 FEMALE, MALE = Gender.FEMALE, Gender.MALE
 
@@ -57,24 +58,55 @@ def test_a_folder_is_read_in_the_order_of_names_and_nothing_is_lost_in_silence(t
         "9_1_0_20170116184024662.jpg.chip.jpg",
         "10_0_0_20170116184024662.jpg.chip.jpg",
         "odd.jpg",
+        "121_0_0_20170116184024662.jpg.chip.jpg",
         "notes.txt",
     ):
         (tmp_path / name).touch()
+    (tmp_path / "11_0_0_20170116184024662.jpg.chip.jpg").symlink_to(tmp_path / "gone.jpg")
     listing = read_records(tmp_path)
-    assert [record.age_years for record in listing.records] == [10, 9]
-    assert listing.dropped == ("odd.jpg",)
+    assert [(record.age_years, record.dropped) for record in listing.records] == [
+        (10, None),
+        (11, NO_PICTURE),
+        (121, IMPOSSIBLE_AGE),
+        (9, None),
+        (None, UNREADABLE_NAME),
+    ]
+    assert listing.records[-1].path == "odd.jpg"
+    assert [record.age_years for record in listing.usable] == [10, 9]
+
+
+def test_names_without_a_race_are_kept_and_reported(tmp_path: Path) -> None:
+    for name in ("61_1_20170109142408075.jpg.chip.jpg", "26_1_2_20170116184024662.jpg.chip.jpg"):
+        (tmp_path / name).touch()
+    listing = read_records(tmp_path)
+    assert [record.group for record in listing.usable] == ["Asian", None]
+    assert listing.notes == (
+        "1 names lack the race; they are kept without a group: 61_1_20170109142408075.jpg.chip.jpg",
+    )
+    assert group_codes(listing.usable).tolist() == [2, -1]
+
+
+def test_whole_photos_lie_in_three_parts(tmp_path: Path) -> None:
+    for part, name in (("part1", "26_1_2_20170116184024662.jpg"), ("part3", "9_0_0_20170116184024662.jpg")):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / name).touch()
+    listing = read_records(tmp_path)
+    assert [(record.path, record.age_years) for record in listing.usable] == [
+        ("part1/26_1_2_20170116184024662.jpg", 26),
+        ("part3/9_0_0_20170116184024662.jpg", 9),
+    ]
 
 
 @pytest.mark.parametrize("files", [[], ["photo.jpg"], ["26_1_2_20170116184024662.png"]])
 def test_another_folder_is_refused(tmp_path: Path, files: list[str]) -> None:
     for name in files:
         (tmp_path / name).touch()
-    with pytest.raises(FileNotFoundError, match=r"AGE_GENDER_RACE_TIME\.jpg\.chip\.jpg.*expected the folder"):
+    with pytest.raises(FileNotFoundError, match=r"no picture is named AGE_GENDER_RACE_TIME\.jpg\.chip\.jpg"):
         read_records(tmp_path)
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="is no folder; expected the folder of"):
+    with pytest.raises(FileNotFoundError, match="is no folder; expected the folder that"):
         read_records(tmp_path / "none")
 
 
@@ -82,6 +114,8 @@ def test_the_real_folder_is_read_whole(utkface: Path) -> None:
     listing = read_records(utkface)
     assert len(listing.records) == 19_031
     assert listing.dropped == ()
+    assert len(listing.notes) == 1
+    assert listing.notes[0].startswith("2 names lack the race")
     assert {record.group for record in listing.records} == {"White", "Black", "Asian", "Indian", "other", None}
     assert sum(record.group is None for record in listing.records) == 2
     assert {record.gender for record in listing.records} == {FEMALE, MALE}

@@ -1,10 +1,12 @@
-"""Stores: what is in them, that they are whole or not there, and that another version is refused."""
+"""Open stores: what is in them, the cache of their crops, and older or damaged ones."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,14 +14,15 @@ import numpy as np
 import pytest
 
 from agewise.detect.mtcnn import MtcnnConfig, MtcnnDetector
-from agewise.errors import ImageReadError
 from agewise.imaging import read_image
 from agewise.imaging.crop import CropSpec, crop_face
 from agewise.types import Detection, Gender, UInt8Array
 from agewise_lab.datasets.record import Record
 from agewise_lab.datasets.utkface import GROUPS, read_records
 from agewise_lab.store import crops
-from agewise_lab.store.crops import build, find_in_chip, open_store, padded
+from agewise_lab.store.crops import CropStore, build, find_in_chip, open_labels, open_store, padded
+from agewise_lab.store.manifest import read_manifest
+from agewise_lab.store.schema import decode, encode
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,9 @@ def test_a_store_gives_back_what_was_stored(pictures: SimpleNamespace, store_fol
     for i in (0, 30):
         image = read_image(pictures.root / records[i].path)
         entire = Detection((0, 0, image.shape[1], image.shape[0]), 1.0, is_crop=True)
-        assert np.array_equal(store.whole[i], crop_face(image, entire, CropSpec(), 40))
+        crop = crop_face(image, entire, CropSpec(), 40)
+        assert np.array_equal(store.whole[i], decode(encode(crop)))
+        assert np.abs(store.whole[i].astype(int) - crop).mean() < 1.5
 
 
 def test_only_the_face_is_aligned(pictures: SimpleNamespace, store_folder: Path) -> None:
@@ -77,57 +82,89 @@ def test_processes_change_nothing(tmp_path: Path, pictures: SimpleNamespace, sto
     assert two.found.sum() == 1
 
 
-def test_an_existing_folder_is_left_alone(tmp_path: Path, pictures: SimpleNamespace) -> None:
-    (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match="remove it, or name another folder"):
-        build(read_records(pictures.root).records, pictures.root, tmp_path, processes=1)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+def test_what_is_unknown_is_said_so(store_folder: Path) -> None:
+    store = open_store(store_folder)
+    assert np.isnan(store.age_low_years).all()
+    assert np.isnan(store.apparent_age_years).all()
+    assert set(store.subject) == set(store.official_split) == {""}
+    assert [GROUPS[group] for group in store.group] == store.group_name.tolist()
+    assert (store.face_side_px > 0).all()
+    assert (store.sharpness >= 0).all()
 
 
-def test_nothing_is_left_of_a_store_that_failed(tmp_path: Path, pictures: SimpleNamespace) -> None:
-    root = tmp_path / "pictures"
-    shutil.copytree(pictures.root, root)
-    records = read_records(root).records
-    (root / records[3].path).write_bytes(b"no picture")
-    with pytest.raises(ImageReadError, match=records[3].path):
-        build(records[:5], root, tmp_path / "store", side=16, processes=1)
-    assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
+def test_a_store_of_fewer_fields_has_the_rest_unknown(make_store: Callable[..., CropStore]) -> None:
+    store = make_store(3)
+    assert np.isnan(store.sharpness).tolist() == [True] * 3
+    assert store.subject.tolist() == [""] * 3
 
 
-def test_nothing_is_left_of_a_store_that_was_interrupted(
-    tmp_path: Path, pictures: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+def test_labels_open_without_their_crops(tmp_path: Path, store_folder: Path) -> None:
+    folder = tmp_path / "db"
+    shutil.copytree(store_folder, folder, ignore=shutil.ignore_patterns("cache-*"))
+    labels = open_labels(folder)
+    assert labels.whole.shape == (52, 0, 0, 3)
+    assert labels.name.tolist() == open_store(store_folder).name.tolist()
+    assert not list(folder.glob("cache-*"))
+
+
+# ---------------------------------------------------------------- the cache
+
+
+def test_the_cache_is_made_once(tmp_path: Path, store_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "db"
+    shutil.copytree(store_folder, folder, ignore=shutil.ignore_patterns("cache-*"))
+    first = open_store(folder)
+    (cache,) = folder.glob("cache-*")
+    assert cache.name == f"cache-{read_manifest(folder).digest}"
+    monkeypatch.setattr(crops, "decode", None)  # whoever decodes again fails
+    assert np.array_equal(open_store(folder).whole, first.whole)
+    assert np.array_equal(open_store(folder, in_memory=True).aligned, first.aligned)
+
+
+def test_a_cache_that_failed_leaves_nothing(
+    tmp_path: Path, store_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: object) -> None:
-        assert (tmp_path / "store.part" / "whole.npy").exists()
+    folder = tmp_path / "db"
+    shutil.copytree(store_folder, folder, ignore=shutil.ignore_patterns("cache-*"))
+    (folder / ".cache-0123.part").mkdir()  # of a killed process
+
+    def interrupt(data: bytes) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(crops, "duplicate_groups", interrupt)
+    monkeypatch.setattr(crops, "decode", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        build(read_records(pictures.root).records[:2], pictures.root, tmp_path / "store", side=16, processes=1)
-    assert list(tmp_path.iterdir()) == []
+        open_store(folder)
+    assert [path.name for path in folder.iterdir() if "cache-" in path.name] == []
+    monkeypatch.undo()
+    assert len(open_store(folder)) == 52
 
 
-def test_what_a_killed_process_left_is_not_taken_for_a_store_and_is_replaced(
-    tmp_path: Path, pictures: SimpleNamespace
-) -> None:
-    draft = tmp_path / "store.part"
-    draft.mkdir()
-    (draft / "whole.npy").write_bytes(b"half")
-    with pytest.raises(FileNotFoundError, match="no crop store"):
-        open_store(draft)
-    build(read_records(pictures.root).records[:2], pictures.root, tmp_path / "store", side=16, processes=1)
-    assert [path.name for path in tmp_path.iterdir()] == ["store"]
-    assert len(open_store(tmp_path / "store")) == 2
+def test_a_database_that_may_only_be_read(tmp_path: Path, store_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "db"
+    shutil.copytree(store_folder, folder, ignore=shutil.ignore_patterns("cache-*"))
+
+    @contextlib.contextmanager
+    def refused(place: Path, **_: object) -> Iterator[None]:  # as open(".cache.lock", "a") is there
+        if place == folder:
+            raise OSError(errno.EROFS, "Read-only file system")
+        yield
+
+    monkeypatch.setattr(crops, "locked", refused)
+    with pytest.raises(OSError, match="give a folder for `cache`, or open in memory"):
+        open_store(folder)
+    in_memory = open_store(folder, in_memory=True)
+    assert not list(folder.glob("cache-*"))
+    elsewhere = open_store(folder, cache=tmp_path / "elsewhere")
+    assert np.array_equal(in_memory.whole, elsewhere.whole)
+    assert np.array_equal(in_memory.aligned, open_store(store_folder).aligned)
 
 
-@pytest.mark.parametrize(
-    ("records", "message"),
-    [([], "at least one record"), ([Record("a.jpg", 3.0, None, None)], "a.jpg has no gender label")],
-)
-def test_records_that_cannot_be_stored(tmp_path: Path, records: list[Record], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        build(records, tmp_path, tmp_path / "store", processes=1)
-    assert list(tmp_path.iterdir()) == []
+def test_a_damaged_crop_is_an_error(store_folder: Path) -> None:
+    with pytest.raises(ValueError, match="3 bytes cannot be decoded"):
+        decode(b"bad")
+
+
+# ---------------------------------------------------------------- other stores
 
 
 def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
@@ -137,12 +174,44 @@ def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
 
 def test_another_version_is_refused(tmp_path: Path, store_folder: Path) -> None:
     shutil.copytree(store_folder, tmp_path / "old")
-    summary = tmp_path / "old" / "store.json"
-    fields = json.loads(summary.read_text())
-    assert fields == {"version": 1, "count": 52, "side": 40, "found": 1}
-    summary.write_text(json.dumps(fields | {"version": 2}))
-    with pytest.raises(ValueError, match="version 2, expected 1: build it again"):
+    summary = tmp_path / "old" / "database.json"
+    summary.write_text(json.dumps(json.loads(summary.read_text()) | {"version": 3}))
+    with pytest.raises(ValueError, match="version 3, expected 2: build it again"):
         open_store(tmp_path / "old")
+
+
+def test_a_damaged_manifest_is_named(tmp_path: Path, store_folder: Path) -> None:
+    shutil.copytree(store_folder, tmp_path / "old")
+    for text in ("{", "[]", '{"version": 2}', '{"version": 2, "digest": "", "settings": {}, "shards": [{}]}'):
+        (tmp_path / "old" / "database.json").write_text(text)
+        with pytest.raises(ValueError, match="database.json is not a database's manifest"):
+            open_store(tmp_path / "old")
+
+
+def _old_store(folder: Path, store: CropStore) -> None:
+    """A store as version 1 was."""
+    folder.mkdir()
+    np.save(folder / "whole.npy", store.whole)
+    np.save(folder / "aligned.npy", store.aligned)
+    names = ("age_years", "is_female", "group", "found", "score", "duplicate_group", "name")
+    np.savez(folder / "labels.npz", **{name: getattr(store, name) for name in names})
+    (folder / "store.json").write_text('{"version": 1, "count": 5, "side": 24, "found": 5}')
+
+
+def test_a_store_of_the_first_version_still_opens(tmp_path: Path, make_store: Callable[..., CropStore]) -> None:
+    store = make_store(5)
+    _old_store(tmp_path / "old", store)
+    opened = open_store(tmp_path / "old")
+    assert isinstance(opened.whole, np.memmap)
+    assert np.array_equal(opened.aligned, store.aligned)
+    assert opened.name.tolist() == store.name.tolist()
+    assert open_labels(tmp_path / "old").age_years.tolist() == store.age_years.tolist()
+    (tmp_path / "old" / "store.json").write_text('{"version": 0}')
+    with pytest.raises(ValueError, match="version 0"):
+        open_store(tmp_path / "old")
+
+
+# ---------------------------------------------------------------- faces in tight crops
 
 
 def test_the_face_of_a_tight_crop_is_found_in_its_own_pixels(detector: MtcnnDetector, chip: UInt8Array) -> None:

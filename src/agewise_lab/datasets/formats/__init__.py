@@ -1,0 +1,1 @@
+"""The files that other systems keep their crops in: `yu4u_mat` and `ssrnet_npz`, to and from `LabelledCrops`."""
