@@ -209,7 +209,7 @@ def test_a_missing_field_is_named(card_fields: Fields, path: str) -> None:
         ("gender.temperature", 0, "gender.temperature: "),
         ("calibration.intervals", [], "calibration.intervals: "),
         ("calibration.intervals.0.level", 1, "calibration.intervals.0.level: "),
-        ("calibration.intervals.0.level", 0.5, "calibration: one table a level, got [0.5, 0.5]"),
+        ("calibration.intervals.0.level", 0.5, "calibration: one table a kind and level, got"),
         ("calibration.intervals.0.edges", [60, 20], "calibration.intervals.0: edges must rise, got (60.0, 20.0)"),
         ("calibration.intervals.0.edges", [20, 20], "edges must rise"),
         ("calibration.intervals.0.edges", [20], "calibration.intervals.0: 1 edges need 2 radii and counts"),

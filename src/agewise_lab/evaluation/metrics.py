@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
@@ -100,21 +98,3 @@ def bootstrap_interval(
     means = np.array([values[rng.integers(0, len(values), len(values))].mean() for _ in range(rounds)])
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def conformal_quantile(scores: FloatArray, level: float) -> float:
-    """The ⌈(n + 1) · level⌉-th smallest score: a new score lies below it with probability ≥ level.
-
-    Raises:
-        ValueError: too few scores for that level.
-
-    Source: Lei, G'Sell, Rinaldo, Tibshirani, Wasserman, JASA 2018, section 2.2.
-
-    >>> conformal_quantile(np.arange(1.0, 10.0), 0.9), conformal_quantile(np.arange(1.0, 10.0), 0.8)
-    (9.0, 8.0)
-    """
-    rank = math.ceil((len(scores) + 1) * level - 1e-9)
-    if rank > len(scores):
-        least = math.ceil(level / (1 - level) - 1e-9)
-        raise ValueError(f"{len(scores)} scores are too few for level {level:g}: at least {least}")
-    return float(np.sort(scores)[rank - 1])
