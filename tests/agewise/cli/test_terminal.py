@@ -117,7 +117,7 @@ def test_neither_table_nor_bar_when_piped(at_terminal: AtTerminal, make_picture:
     with open(reading, "rb") as pipe:
         lines = pipe.read().decode().splitlines()
     assert lines == [
-        f"{name}\t1\t40.00\t35.00\t45.00\tmale\t0.6000\t0.0\t0.0\t40.0\t30.0" for name in ("a.png", "b.png")
+        f"{name}\t1\t40.00\t35.00\t45.00\tmale\t0.6000\t0.0\t0.0\t40.0\t30.0\tanswered" for name in ("a.png", "b.png")
     ]
     assert "━" not in text
     assert status == 0
