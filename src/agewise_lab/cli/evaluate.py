@@ -28,7 +28,7 @@ def evaluate(
     records = part_of_store(store, root, part)
     found = run(records, root, Estimator(model), None if detector == "none" else make_detector(detector))
     rows = by_group(found)
-    keys = ["count", "found", "mae", "bias", "cs5", "gender", "gender_ece", "coverage", "width"]
+    keys = ["count", "found", "answered", "mae", "bias", "cs5", "gender", "gender_ece", "coverage", "width"]
     typer.echo("\t".join(["faces", *keys]))
     for name, row in rows.items():
         typer.echo("\t".join([name, *(f"{row[key]:.4g}" if key in row else "" for key in keys)]))

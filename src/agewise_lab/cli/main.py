@@ -14,6 +14,7 @@ app.add_typer(data.app, name="data")
 app.command()(train.recipes)
 app.command()(train.train)
 app.command()(train.release)
+app.command()(train.recard)
 app.command()(evaluate.evaluate)
 
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from agewise.estimate import Estimator
 from agewise_lab import recipes
 from agewise_lab.cli.main import app, main
+from agewise_lab.export import measured as measured_module
 from agewise_lab.export import release as release_module
 from agewise_lab.store.crops import open_store
 from agewise_lab.training.config import TrainConfig
@@ -34,6 +35,12 @@ def _main(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
         main()
     assert isinstance(done.value.code, int)
     return done.value.code
+
+
+@pytest.fixture(autouse=True)
+def few_degraded_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release tries degraded copies of many faces; one face is enough here."""
+    monkeypatch.setattr(measured_module, "_DEGRADED", 1)
 
 
 @pytest.fixture
@@ -103,11 +110,23 @@ def test_evaluate(tmp_path: Path, store_folder: Path, pictures: SimpleNamespace)
     )
     assert result.exit_code == 0, result.output
     header, first, *_ = [line.split("\t") for line in result.stdout.splitlines()]
-    assert header == ["faces", "count", "found", "mae", "bias", "cs5", "gender", "gender_ece", "coverage", "width"]
+    assert header == [
+        "faces",
+        "count",
+        "found",
+        "answered",
+        "mae",
+        "bias",
+        "cs5",
+        "gender",
+        "gender_ece",
+        "coverage",
+        "width",
+    ]
     assert first[:3] == ["all", "5", "1"]
     rows = json.loads(output.read_text())
     assert rows["all"]["count"] == 5
-    assert rows["all"]["mae"] == pytest.approx(float(first[3]), rel=1e-3)
+    assert rows["all"]["mae"] == pytest.approx(float(first[4]), rel=1e-3)
     assert [path.name for path in tmp_path.iterdir()] == ["figures.json"]
 
 
