@@ -20,6 +20,7 @@ NO_FACE = "no face"
 _NARROW = 96  # columns below which headings are short …
 _NO_BOX = 66  # … and below which boxes are left out
 _LEAST_SOURCE = 12
+_REASONS = 24  # columns for the reasons of declined faces
 
 _TABLE_ROWS = 500
 """Rows gathered before a table is printed, so that memory stays bounded; the next ones begin a new table."""
@@ -137,13 +138,17 @@ class TableView:
         if width < _NO_BOX:
             headings.remove("Box")
             rows = [(*row[:2], *row[3:]) for row in rows]
-        texts = ("Gender", "Declined")
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=narrow)
         table.add_column("Source", no_wrap=True)
         taken = 0
         for i, heading in enumerate(headings, 1):
-            table.add_column(heading, justify="left" if heading in texts else "right", no_wrap=True)
-            taken += max(map(len, (heading, *(row[i] for row in rows)))) + (2 if narrow else 3)
+            longest = max(map(len, (heading, *(row[i] for row in rows))))
+            if heading == "Declined":  # reasons may be many: they alone go over several lines
+                longest = min(longest, _REASONS)
+                table.add_column(heading, overflow="fold", width=longest)
+            else:
+                table.add_column(heading, justify="left" if heading == "Gender" else "right", no_wrap=True)
+            taken += longest + (2 if narrow else 3)
         width = max(width, taken + _LEAST_SOURCE)
         for source, *cells in rows:
             table.add_row(_shortened(source, width - taken), *cells)
