@@ -165,7 +165,7 @@ class DensityTable(_Part):
     """Thresholds of highest-density sets, by bands of the true age as in `IntervalTable`.
 
     A class belongs to the set where the mass of all classes at least as dense, itself included, is at most the
-    threshold of its band. See `agewise.decode.highest_density_ranges`.
+    threshold of its band. See `agewise.density.DensitySets`.
     """
 
     level: float = Field(gt=0, lt=1)
@@ -281,6 +281,8 @@ class ModelCard(_Part):
     def _golden_covers_gender(self) -> ModelCard:
         if (self.gender is None) != (self.golden.probability_female is None):
             raise ValueError("golden.probability_female is there exactly where the card has a gender")
+        if self.calibration is not None and self.calibration.sets and self.age.kind not in ("expectation", "bins"):
+            raise ValueError(f"highest-density sets need a distribution over classes; age is a {self.age.kind}")
         thresholds = [table.threshold for table in self.verification]
         if len(set(thresholds)) != len(thresholds):
             raise ValueError(f"one table of verification a threshold, got {thresholds}")

@@ -29,11 +29,12 @@ def density_masses(probs_over_ages: FloatArray, widths: FloatArray | None = None
     >>> density_masses(np.array([[0.5, 0.125, 0.375]])).tolist()
     [[0.5, 1.0, 0.875]]
     """
-    order = np.argsort(-(probs_over_ages if widths is None else probs_over_ages / widths), axis=1, kind="stable")
-    sums = np.cumsum(np.take_along_axis(probs_over_ages, order, axis=1), axis=1)
-    masses = np.empty_like(sums)
-    np.put_along_axis(masses, order, np.minimum(sums, 1.0), axis=1)
-    return masses
+    masses = np.empty(probs_over_ages.shape)
+    density = -probs_over_ages if widths is None else probs_over_ages / -widths
+    for row, probs, falling in zip(masses, probs_over_ages, density, strict=True):  # faster than all rows at once
+        order = falling.argsort(kind="stable")
+        row[order] = probs[order].cumsum()
+    return np.minimum(masses, 1.0, out=masses)
 
 
 def class_spans(spec: AgeSpec) -> FloatArray | None:
@@ -58,32 +59,53 @@ def true_classes(truths: FloatArray, spans: FloatArray) -> npt.NDArray[np.intp]:
     return len(spans) - 1 - classes  # of two bins that meet at an age, the upper one has it
 
 
-def highest_density_ranges(
-    probs_over_ages: FloatArray, spans: FloatArray, table: DensityTable
-) -> list[tuple[tuple[float, float], ...]]:
-    """For each face the ranges of ages whose classes are dense enough, rising, both ends included.
-
-    A conformal set: it holds the true age of a share `table.level` of faces like those it was calibrated on. It may
-    have gaps, where the network hesitates between two ages; its hull goes from the first low to the last high. It
-    always holds the densest class.
+class DensitySets:
+    """Conformal highest-density sets of one level.
 
     Args:
-        probs_over_ages: (n, classes), rows sum to 1.
-        spans: of the classes, from `class_spans`.
+        spec: the card's age; it must have classes.
         table: of the card.
+
+    Raises:
+        ValueError: a model without classes.
     """
-    limits = np.asarray(table.masses)[np.searchsorted(table.edges, spans.mean(axis=1), side="right")]
-    masses = density_masses(probs_over_ages, _class_widths(spans))
-    inside = (masses <= limits + 1e-9) | (masses <= masses.min(axis=1, keepdims=True))
-    return [_runs(row, spans) for row in inside]
+
+    def __init__(self, spec: AgeSpec, table: DensityTable) -> None:
+        spans = class_spans(spec)
+        if spans is None:
+            raise ValueError(f"highest-density sets need a distribution over classes; age is a {spec.kind}")
+        self._widths = _class_widths(spans)
+        self._limits = np.asarray(table.masses)[np.searchsorted(table.edges, spans.mean(axis=1), side="right")] + 1e-9
+        self._lows, self._highs = spans[:, 0].tolist(), spans[:, 1].tolist()
+
+    def ranges(self, probs_over_ages: FloatArray) -> list[tuple[tuple[float, float], ...]]:
+        """For each face the ranges of ages whose classes are dense enough, rising, both ends included.
+
+        A set holds the true age of a share `table.level` of faces like those it was calibrated on. It may have gaps,
+        where the network hesitates between two ages; its hull goes from the first low to the last high. It always
+        holds the densest class.
+
+        Args:
+            probs_over_ages: (n, classes), rows sum to 1.
+        """
+        masses = density_masses(probs_over_ages, self._widths)
+        inside = (masses <= self._limits) | (masses <= masses.min(axis=1, keepdims=True))
+        return [_runs(row, self._lows, self._highs) for row in inside.tolist()]
 
 
-def _runs(inside: npt.NDArray[np.bool_], spans: FloatArray) -> tuple[tuple[float, float], ...]:
-    chosen = np.flatnonzero(inside)
-    breaks = np.flatnonzero(np.diff(chosen) > 1)
-    firsts = chosen[np.concatenate([[0], breaks + 1])]
-    lasts = chosen[np.concatenate([breaks, [len(chosen) - 1]])]
-    return tuple(zip(spans[firsts, 0].tolist(), spans[lasts, 1].tolist(), strict=True))
+def _runs(inside: list[bool], lows: list[float], highs: list[float]) -> tuple[tuple[float, float], ...]:
+    """(low, high) of each run of neighbouring classes that are in."""
+    runs: list[tuple[float, float]] = []
+    start = -1
+    for i, is_in in enumerate(inside):
+        if is_in and start < 0:
+            start = i
+        elif not is_in and start >= 0:
+            runs.append((lows[start], highs[i - 1]))
+            start = -1
+    if start >= 0:
+        runs.append((lows[start], highs[-1]))
+    return tuple(runs)
 
 
 def true_masses(probs_over_ages: FloatArray, truths: FloatArray, spans: FloatArray) -> FloatArray:

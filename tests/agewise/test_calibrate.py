@@ -20,7 +20,7 @@ from agewise.calibrate import (
     merged_edges,
 )
 from agewise.card import Calibration, ExpectationAge, IntervalKind, RegressionAge
-from agewise.density import class_spans, highest_density_ranges
+from agewise.density import DensitySets
 
 AGES = ExpectationAge(output="p", class_ages=tuple(float(age) for age in range(101)))
 KINDS: tuple[IntervalKind, ...] = ("label-conditional", "mondrian", "normalised", "plain")
@@ -82,11 +82,9 @@ def test_each_band_holds_what_its_kind_promises(calibration: Calibration, fresh:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_sets_hold_the_true_age_in_every_band_too(calibration: Calibration, fresh: Labelled, level: float) -> None:
-    spans = class_spans(AGES)
     table = next(table for table in calibration.sets if table.level == level)
-    assert spans is not None
     assert fresh.probs_over_ages is not None
-    ranges = highest_density_ranges(fresh.probs_over_ages, spans, table)
+    ranges = DensitySets(AGES, table).ranges(fresh.probs_over_ages)
     inside = np.array(
         [any(a <= t <= b for a, b in parts) for t, parts in zip(fresh.truths.tolist(), ranges, strict=True)]
     )

@@ -351,6 +351,11 @@ def test_two_tables_of_one_threshold(card_fields: Fields) -> None:
         read(json.dumps(card_fields(verification=[VERIFY, VERIFY])))
 
 
+def test_sets_need_a_distribution(card_fields: Fields) -> None:
+    with pytest.raises(CardError, match="highest-density sets need a distribution over classes; age is a regression"):
+        read(json.dumps(card_fields(calibration=NEW_CALIBRATION, age={"kind": "regression", "output": "a"})))
+
+
 def test_the_kind_that_is_served_must_be_there(card_fields: Fields) -> None:
     calibration = NEW_CALIBRATION | {"intervals": NEW_CALIBRATION["intervals"][1:]}
     with pytest.raises(CardError, match="the kind that is served, label-conditional, has no table"):

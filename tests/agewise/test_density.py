@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agewise.card import BinsAge, DensityTable, ExpectationAge, RegressionAge
-from agewise.density import class_spans, density_masses, highest_density_ranges, true_classes, true_masses
+from agewise.density import DensitySets, class_spans, density_masses, true_classes, true_masses
 
 AGES = ExpectationAge(output="p", class_ages=(0, 10, 20, 30, 40))
 BINS = BinsAge(output="p", bins=((0, 10), (10, 12), (15, 25)))
@@ -28,30 +28,22 @@ def test_bins_are_ordered_by_density_not_by_mass() -> None:
 
 def test_two_peaks_give_two_ranges_and_one_hull() -> None:
     probs = np.array([[0.05, 0.40, 0.05, 0.45, 0.05]])
-    spans = class_spans(AGES)
-    assert spans is not None
-    assert highest_density_ranges(probs, spans, table(0.86)) == [((10.0, 10.0), (30.0, 30.0))]
-    assert highest_density_ranges(probs, spans, table(0.46)) == [((30.0, 30.0),)]
-    assert highest_density_ranges(probs, spans, table(1.0)) == [((0.0, 40.0),)]
+    assert DensitySets(AGES, table(0.86)).ranges(probs) == [((10.0, 10.0), (30.0, 30.0))]
+    assert DensitySets(AGES, table(0.46)).ranges(probs) == [((30.0, 30.0),)]
+    assert DensitySets(AGES, table(1.0)).ranges(probs) == [((0.0, 40.0),)]
 
 
 def test_the_densest_class_is_in_however_low_the_threshold() -> None:
-    spans = class_spans(AGES)
-    assert spans is not None
-    assert highest_density_ranges(np.array([[0.1, 0.6, 0.1, 0.1, 0.1]]), spans, table(0.0)) == [((10.0, 10.0),)]
+    assert DensitySets(AGES, table(0.0)).ranges(np.array([[0.1, 0.6, 0.1, 0.1, 0.1]])) == [((10.0, 10.0),)]
 
 
 def test_each_band_of_the_true_age_has_its_threshold() -> None:
     probs = np.array([[0.2, 0.2, 0.2, 0.2, 0.2]])
-    spans = class_spans(AGES)
-    assert spans is not None
-    assert highest_density_ranges(probs, spans, table(0.5, 1.0, edges=(30.0,))) == [((0.0, 10.0), (30.0, 40.0))]
+    assert DensitySets(AGES, table(0.5, 1.0, edges=(30.0,))).ranges(probs) == [((0.0, 10.0), (30.0, 40.0))]
 
 
 def test_bins_are_given_by_their_ends() -> None:
-    spans = class_spans(BINS)
-    assert spans is not None
-    got = highest_density_ranges(np.array([[0.45, 0.45, 0.1], [0.3, 0.1, 0.6]]), spans, table(0.91))
+    got = DensitySets(BINS, table(0.91)).ranges(np.array([[0.45, 0.45, 0.1], [0.3, 0.1, 0.6]]))
     assert got == [((0.0, 12.0),), ((10.0, 25.0),)], "what lies between two bins belongs to the nearest"
 
 
@@ -75,7 +67,7 @@ def test_a_true_age_is_in_the_set_exactly_where_its_mass_is_within_the_threshold
     assert spans is not None
     inside = [
         any(low <= truth <= high for low, high in ranges)
-        for truth, ranges in zip(truths, highest_density_ranges(probs, spans, table(0.8)), strict=True)
+        for truth, ranges in zip(truths, DensitySets(AGES, table(0.8)).ranges(probs), strict=True)
     ]
     masses = true_masses(probs, truths, spans)
     assert inside == ((masses <= 0.8) | (masses <= density_masses(probs).min(axis=1))).tolist()
@@ -83,3 +75,5 @@ def test_a_true_age_is_in_the_set_exactly_where_its_mass_is_within_the_threshold
 
 def test_a_model_without_classes_has_none() -> None:
     assert class_spans(RegressionAge(output="a")) is None
+    with pytest.raises(ValueError, match="need a distribution over classes; age is a regression"):
+        DensitySets(RegressionAge(output="a"), table(0.9))

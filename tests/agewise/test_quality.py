@@ -140,6 +140,13 @@ def test_brightness_and_clipping_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
+    ("level", "is_clipped"), [(0, 1), (2, 1), (3, 0), (128, 0), (249, 0), (252, 0), (253, 1), (255, 1)]
+)
+def test_what_counts_as_black_or_white(level: int, is_clipped: int) -> None:
+    assert measure(np.full((8, 8, 3), level, dtype=np.uint8)).clipped == is_clipped
+
+
+@pytest.mark.parametrize(
     ("box", "share"),
     [
         ((0.0, 0.0, 100.0, 100.0), 0.0),

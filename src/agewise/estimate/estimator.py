@@ -9,8 +9,8 @@ import numpy as np
 
 from agewise import decode
 from agewise import quality as picture_quality
-from agewise.card import DensityTable, IntervalKind, ModelCard, read_card, synthetic_crop
-from agewise.density import class_spans, highest_density_ranges
+from agewise.card import IntervalKind, ModelCard, read_card, synthetic_crop
+from agewise.density import DensitySets
 from agewise.engine import Engine, EngineConfig, OnnxEngine
 from agewise.errors import ArrayError, GoldenCheckError, ModelError
 from agewise.imaging.crop import crop_face
@@ -63,13 +63,13 @@ class Estimator:
         self._kind = interval_kind
         self.answer_all = answer_all
         self.quality: QualityThresholds = quality or thresholds_of(self.card)
-        self._spans = class_spans(self.card.age)
-        self._sets: DensityTable | None = None
+        self._sets: DensitySets | None = None
         calibration = self.card.calibration
         if calibration is not None:
             # an unknown level or kind is refused now, not at the first face
             decode.interval(30.0, 1.0, calibration, level, interval_kind)
-            self._sets = next((table for table in calibration.sets if abs(table.level - level) < 1e-9), None)
+            table = next((table for table in calibration.sets if abs(table.level - level) < 1e-9), None)
+            self._sets = None if table is None else DensitySets(self.card.age, table)
         check_golden(self)
 
     def crop(self, image_rgb: UInt8Array, detection: Detection) -> UInt8Array:
@@ -131,8 +131,8 @@ class Estimator:
         """Of one batch of crops and the qualities of their pictures."""
         ages, female = self.run(crops_rgb)
         ranges = None
-        if self._sets is not None and self._spans is not None and ages.probs_over_ages is not None:
-            ranges = highest_density_ranges(ages.probs_over_ages, self._spans, self._sets)
+        if self._sets is not None and ages.probs_over_ages is not None:
+            ranges = self._sets.ranges(ages.probs_over_ages)
         return [
             self._prediction(ages, female, i, picture, None if ranges is None else ranges[i])
             for i, picture in enumerate(pictures)

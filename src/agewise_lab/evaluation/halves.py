@@ -15,7 +15,7 @@ import numpy.typing as npt
 from agewise import decode
 from agewise.calibrate import Labelled, calibrate
 from agewise.card import AgeSpec, Calibration, IntervalKind
-from agewise.density import class_spans, highest_density_ranges
+from agewise.density import DensitySets
 from agewise.types import FloatArray
 from agewise_lab.evaluation import metrics
 
@@ -59,11 +59,10 @@ def sets_of(
     faces: Labelled, calibration: Calibration, spec: AgeSpec, level: float
 ) -> tuple[BoolArray, FloatArray] | None:
     """Whether each face's set holds its true age, and the width of its hull; None where there are no sets."""
-    spans = class_spans(spec)
     table = next((table for table in calibration.sets if abs(table.level - level) < 1e-9), None)
-    if spans is None or table is None or faces.probs_over_ages is None:
+    if table is None or faces.probs_over_ages is None:
         return None
-    ranges = highest_density_ranges(faces.probs_over_ages, spans, table)
+    ranges = DensitySets(spec, table).ranges(faces.probs_over_ages)
     held = [
         any(low <= truth <= high for low, high in parts)
         for truth, parts in zip(faces.truths.tolist(), ranges, strict=True)
