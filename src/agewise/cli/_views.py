@@ -135,7 +135,7 @@ class TableView:
             rows = [row[:-1] for row in rows]
         if narrow:
             headings[3], headings[5] = "Interval", "Prob."
-        if width < _NO_BOX:
+        if width < _NO_BOX or (narrow and "Declined" in headings):
             headings.remove("Box")
             rows = [(*row[:2], *row[3:]) for row in rows]
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=narrow)
