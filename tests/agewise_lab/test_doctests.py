@@ -12,8 +12,8 @@ import pytest
     ("module", "least"),
     [
         ("datasets.utkface", 2),
-        ("evaluation.calibration", 3),
-        ("evaluation.metrics", 8),
+        ("evaluation.metrics", 7),
+        ("evaluation.thresholds", 2),
         ("losses.label_distribution", 6),
     ],
 )

@@ -46,7 +46,7 @@ def error_threshold(
 
     >>> values = np.arange(100.0, 0.0, -1.0)
     >>> error_threshold(values, np.where(values < 40, 10.0, 4.0), np.full(100, 4.0), less_is_worse=True, window=10)
-    36.5
+    40.5
     """
     order = np.argsort(-values if less_is_worse else values, kind="stable")
     if len(order) < window:
