@@ -54,6 +54,17 @@ def test_a_declined_face_keeps_its_estimate(make_estimator: MakeEstimator) -> No
     assert (answered.answered, answered.reasons, answered.quality) == (True, (), declined.quality)
 
 
+@pytest.mark.parametrize("box", [(5.0, 5.0, 6.0, 6.0), (-1.0, -1.0, 0.5, 0.5), (49.5, 49.5, 51.0, 51.0)])
+def test_a_face_of_a_pixel_is_estimated_and_declined(
+    make_estimator: MakeEstimator, box: tuple[float, float, float, float]
+) -> None:
+    image = np.full((50, 50, 3), 102, dtype=np.uint8)
+    (prediction,) = make_estimator(quality=QualityThresholds())(image, [Detection(box, 0.9)])
+    assert prediction.age_years == pytest.approx(40, abs=1e-4)
+    assert not prediction.answered
+    assert prediction.reasons[0].startswith("face too small (")
+
+
 def test_crops_alone_are_judged_by_what_they_show(make_estimator: MakeEstimator) -> None:
     thresholds = dataclasses.replace(ANSWER_ALL, min_brightness=0.3, min_face_pixels=99)
     dark, light = make_estimator(quality=thresholds).predict_crops(flat(51, 102))
