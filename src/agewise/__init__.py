@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from agewise.errors import AgewiseError as AgewiseError
     from agewise.estimate import Estimator as Estimator
     from agewise.imaging import read_image as read_image
+    from agewise.quality import QualityThresholds as QualityThresholds
     from agewise.types import Detection as Detection
     from agewise.types import Face as Face
     from agewise.types import Gender as Gender
     from agewise.types import Prediction as Prediction
+    from agewise.types import Quality as Quality
+    from agewise.verdicts import Verdict as Verdict
 
 __version__ = "0.1.0"
 
@@ -36,6 +39,9 @@ _HOMES = {
     "Gender": "agewise.types",
     "ModelCard": "agewise.card",
     "Prediction": "agewise.types",
+    "Quality": "agewise.types",
+    "QualityThresholds": "agewise.quality",
+    "Verdict": "agewise.verdicts",
     "draw_faces": "agewise.draw",
     "make_detector": "agewise.detect",
     "read_image": "agewise.imaging",

@@ -11,6 +11,7 @@ from agewise.engine import EngineConfig
 from agewise.errors import ArrayError
 from agewise.estimate import Estimator
 from agewise.imaging import DEFAULT_MAX_PIXELS, ColorOrder, ImageSource, read_image
+from agewise.quality import QualityThresholds
 from agewise.store import DEFAULT_MODEL
 from agewise.types import Detection, Face, UInt8Array
 
@@ -33,6 +34,8 @@ class Analyzer:
         threads: of each network call; 0 for all cores. An `Estimator` or `Detector` that is given keeps its own.
         batch: most faces in one network call. An `Estimator` that is given keeps its own.
         max_pixels: larger pictures are refused before they are decoded.
+        quality: which faces are judged; by default the card's thresholds. An `Estimator` that is given keeps its own.
+        answer_all: judge every face. An `Estimator` that is given keeps its own.
 
     Raises:
         UnknownModelError, UnknownDetectorError: no such name.
@@ -53,6 +56,8 @@ class Analyzer:
         threads: int = 1,
         batch: int = 32,
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        quality: QualityThresholds | None = None,
+        answer_all: bool = False,
     ) -> None:
         if max_faces is not None and max_faces < 1:
             raise ValueError(f"max_faces must be at least 1, got {max_faces}")
@@ -60,7 +65,11 @@ class Analyzer:
         self.detector: Detector = (
             make_detector(detector, min_face=min_face, engine_config=config) if isinstance(detector, str) else detector
         )
-        self.estimator = model if isinstance(model, Estimator) else Estimator(model, engine_config=config, batch=batch)
+        self.estimator = (
+            model
+            if isinstance(model, Estimator)
+            else Estimator(model, engine_config=config, batch=batch, quality=quality, answer_all=answer_all)
+        )
         self._max_faces = max_faces
         self._max_pixels = max_pixels
 

@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from agewise.errors import CardError
 from agewise.imaging.crop import CropSpec
+from agewise.quality import QualityThresholds
 from agewise.types import Gender, UInt8Array
+from agewise.verdicts import VerifyTable
 
 CARD_KEY = "agewise_card"
 CARD_VERSION = 1
@@ -129,12 +131,18 @@ class GenderSpec(_Part):
         return self
 
 
-class IntervalTable(_Part):
-    """Split-conformal radii by predicted age. See `agewise.decode.interval`.
+IntervalKind = Literal["plain", "normalised", "mondrian", "label-conditional"]
 
-    Band i holds predicted ages from `edges[i - 1]` up to `edges[i]`; the first and last bands are open.
+
+class IntervalTable(_Part):
+    """Split-conformal radii. See `agewise.decode.interval`, and `agewise.calibrate` for how they are made.
+
+    Band i holds ages from `edges[i - 1]` up to `edges[i]`; the first and last bands are open. The bands are of the
+    predicted age, but of the true age where the kind is "label-conditional". "plain" and "normalised" have one.
+    Where `normalised`, radii are in units of the predicted spread, which counts as `spread_floor` at least.
     """
 
+    kind: IntervalKind = "mondrian"
     level: float = Field(gt=0, lt=1)
     edges: tuple[float, ...]
     radii: tuple[_NotNegative, ...]
@@ -148,20 +156,56 @@ class IntervalTable(_Part):
             raise ValueError(f"{len(self.edges)} edges need {len(self.edges) + 1} radii and counts")
         if list(self.edges) != sorted(set(self.edges)):
             raise ValueError(f"edges must rise, got {self.edges}")
+        if self.kind in ("plain", "normalised") and (self.edges or self.normalised != (self.kind == "normalised")):
+            raise ValueError(f"a {self.kind} table has one band and normalised={self.kind == 'normalised'}")
+        return self
+
+
+class DensityTable(_Part):
+    """Thresholds of highest-density sets, by bands of the true age as in `IntervalTable`.
+
+    A class belongs to the set where the mass of all classes at least as dense, itself included, is at most the
+    threshold of its band. See `agewise.density.DensitySets`.
+    """
+
+    level: float = Field(gt=0, lt=1)
+    edges: tuple[float, ...]
+    masses: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+    counts: tuple[Annotated[int, Field(ge=0)], ...]
+
+    @model_validator(mode="after")
+    def _sizes(self) -> DensityTable:
+        if not len(self.masses) == len(self.counts) == len(self.edges) + 1:
+            raise ValueError(f"{len(self.edges)} edges need {len(self.edges) + 1} masses and counts")
+        if list(self.edges) != sorted(set(self.edges)):
+            raise ValueError(f"edges must rise, got {self.edges}")
         return self
 
 
 class Calibration(_Part):
-    """Interval tables, and what they were measured on."""
+    """Interval tables, and what they were measured on.
+
+    `served` says which kind a prediction's interval is of. `faces`, `date` (ISO 8601) and `sha256` (of the labels
+    and predictions) say more exactly what the tables were measured on, where that was noted.
+    """
 
     data: str
     intervals: tuple[IntervalTable, ...] = Field(min_length=1)
+    served: IntervalKind = "mondrian"
+    sets: tuple[DensityTable, ...] = ()
+    faces: int | None = Field(default=None, ge=1)
+    date: str | None = None
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
     @model_validator(mode="after")
     def _one_a_level(self) -> Calibration:
-        levels = [table.level for table in self.intervals]
-        if len(set(levels)) != len(levels):
-            raise ValueError(f"one table a level, got {levels}")
+        tables = [(table.kind, table.level) for table in self.intervals]
+        if len(set(tables)) != len(tables):
+            raise ValueError(f"one table a kind and level, got {tables}")
+        if not any(table.kind == self.served for table in self.intervals):
+            raise ValueError(f"the kind that is served, {self.served}, has no table")
+        if len({table.level for table in self.sets}) != len(self.sets):
+            raise ValueError(f"one set a level, got {[table.level for table in self.sets]}")
         return self
 
 
@@ -208,7 +252,12 @@ class Golden(_Part):
 
 
 class ModelCard(_Part):
-    """Everything that a model file promises."""
+    """Everything that a model file promises.
+
+    `quality` says which faces are judged, by the library's own thresholds where it is None; `verification` counts
+    right and wrong verdicts. Both, and all of `Calibration` but data and intervals, came later: files without them
+    are read as before.
+    """
 
     card_version: Literal[1] = 1
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
@@ -220,6 +269,8 @@ class ModelCard(_Part):
     gender: GenderSpec | None
     calibration: Calibration | None
     validity: Validity
+    quality: QualityThresholds | None = None
+    verification: tuple[VerifyTable, ...] = ()
     training_data: str
     recipe: str
     licences: Licences
@@ -230,6 +281,11 @@ class ModelCard(_Part):
     def _golden_covers_gender(self) -> ModelCard:
         if (self.gender is None) != (self.golden.probability_female is None):
             raise ValueError("golden.probability_female is there exactly where the card has a gender")
+        if self.calibration is not None and self.calibration.sets and self.age.kind not in ("expectation", "bins"):
+            raise ValueError(f"highest-density sets need a distribution over classes; age is a {self.age.kind}")
+        thresholds = [table.threshold for table in self.verification]
+        if len(set(thresholds)) != len(thresholds):
+            raise ValueError(f"one table of verification a threshold, got {thresholds}")
         return self
 
     def to_json(self) -> str:

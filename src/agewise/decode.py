@@ -7,6 +7,8 @@ Training's losses have twins of these formulas in torch, held to these by tests.
 
 from __future__ import annotations
 
+import bisect
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
@@ -20,6 +22,8 @@ from agewise.card import (
     Calibration,
     ExpectationAge,
     GenderSpec,
+    IntervalKind,
+    IntervalTable,
     RegressionAge,
     SoftStagewiseAge,
 )
@@ -298,25 +302,52 @@ def likelier_gender(female_probability: float) -> tuple[Gender, float]:
     return Gender.MALE, min(1.0 - female_probability, 1.0)
 
 
-def interval(years: float, std_years: float, calibration: Calibration, level: float) -> tuple[float, float]:
+def interval(
+    years: float, std_years: float, calibration: Calibration, level: float, kind: IntervalKind | None = None
+) -> tuple[float, float]:
     """The interval that holds the true age of a share `level` of faces like those it was calibrated on.
 
-    Split-conformal, in bands of the predicted age: radius = the band's quantile of |age − estimate|, or, where
-    the table is normalised, of |age − estimate| / max(spread, floor), times max(spread, floor). A band holds
-    its lower edge and not its upper one. Cut at 0, as no age is less; it always holds the estimate, be that
-    below 0 itself, as a regression's may be.
+    Split-conformal: an age is in it where |age − estimate| is at most a radius, times max(spread, floor) where the
+    table is normalised. "mondrian" has a radius for each band of the estimate, "label-conditional" for each band of
+    the age itself, and gives the smallest interval around all ages that are in. A band holds its lower edge and not
+    its upper one. Cut at 0, as no age is less; it always holds the estimate, be that below 0 itself, as a
+    regression's may be.
+
+    Args:
+        years: the estimate.
+        std_years: its spread.
+        calibration: of the card.
+        level: of the interval.
+        kind: of the table; by default the one that the card serves.
 
     Raises:
-        ModelError: the card has no table for that level.
+        ModelError: the card has no table of that kind and level.
 
-    Source: Papadopoulos et al., «Inductive Confidence Machines for Regression», ECML 2002; in bands
-    («Mondrian»): Vovk, Lindsay, Nouretdinov, Gammerman, 2003.
+    Source: Papadopoulos et al., «Inductive Confidence Machines for Regression», ECML 2002; in bands («Mondrian»,
+    «label-conditional»): Vovk, Gammerman, Shafer, «Algorithmic Learning in a Random World», 2005, section 4.5.
     """
-    table = next((table for table in calibration.intervals if abs(table.level - level) < 1e-9), None)
+    chosen = kind or calibration.served
+    table = next((t for t in calibration.intervals if t.kind == chosen and abs(t.level - level) < 1e-9), None)
     if table is None:
-        known = ", ".join(f"{table.level:g}" for table in calibration.intervals)
-        raise ModelError(f"the card has no interval of level {level:g}; it has {known}")
-    radius = table.radii[int(np.searchsorted(table.edges, years, side="right"))]
-    if table.normalised:
-        radius *= max(std_years, table.spread_floor)
-    return min(years, max(0.0, years - radius)), max(years + radius, 0.0)
+        known = ", ".join(f"{table.level:g}" for table in calibration.intervals if table.kind == chosen) or "none"
+        what = "interval" if kind is None else f"{kind} interval"
+        raise ModelError(f"the card has no {what} of level {level:g}; it has {known}")
+    unit = max(std_years, table.spread_floor) if table.normalised else 1.0
+    if chosen == "label-conditional":
+        low, high = _around_bands(years, unit, table)
+    else:
+        radius = table.radii[bisect.bisect_right(table.edges, years)] * unit
+        low, high = years - radius, years + radius
+    return min(years, max(0.0, low)), max(years, high, 0.0)
+
+
+def _around_bands(years: float, unit: float, table: IntervalTable) -> tuple[float, float]:
+    """The least and the greatest age that lies within its own band's radius of the estimate."""
+    low, high = math.inf, -math.inf
+    start = -math.inf
+    for radius, end in zip(table.radii, (*table.edges, math.inf), strict=True):
+        first, last = max(years - radius * unit, start), min(years + radius * unit, end)
+        if first <= last:
+            low, high = min(low, first), max(high, last)
+        start = end
+    return low, high

@@ -85,13 +85,16 @@ def label_text(face: Face, detail: LabelDetail = "full") -> str:
     """The face in words, for display: years rounded half up, the interval, gender with its probability.
 
     "full" is `31 (24-39) · female 97 %`, "short" is `31 · F`, "age" is `31`. What the model does not give is
-    left out. A probability under 1 is never shown as 100 %.
+    left out. A probability under 1 is never shown as 100 %. Of a face that the model declines to judge only that is
+    shown: "full" is `declined (31?)`, the others `31?`.
 
     Raises:
         ValueError: an unknown detail.
     """
     _check_detail(detail)
     text = str(_half_up(face.age_years))
+    if not face.answered:
+        return f"declined ({text}?)" if detail == "full" else f"{text}?"
     if detail == "full" and face.age_interval_years is not None:
         low, high = face.age_interval_years
         text += f" ({_half_up(low)}-{_half_up(high)})"

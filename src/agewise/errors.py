@@ -9,6 +9,7 @@ AgewiseError
 │   ├── UnknownModelError   no such name among the models on hand, and no such file
 │   ├── CardError           no card in the file, a card of an unknown version, or a card that makes no sense
 │   └── GoldenCheckError    the model does not give the numbers that its card promises
+├── CalibrationError        labelled photos are too few, or their labels cannot be read
 ├── DetectorError           a detector cannot be made or run
 │   └── UnknownDetectorError
 ├── MissingExtraError       an optional dependency is not installed; the message holds the command that installs it
@@ -58,6 +59,10 @@ class CardError(ModelError):
 
 class GoldenCheckError(ModelError):
     """The model's outputs differ from those that its card promises."""
+
+
+class CalibrationError(AgewiseError, ValueError):
+    """A model cannot be calibrated on these photos."""
 
 
 class DetectorError(AgewiseError, ValueError):

@@ -17,6 +17,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from agewise.verdicts import Verdict, VerifyTable, judge
+
 FloatArray: TypeAlias = npt.NDArray[np.floating]
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 Box: TypeAlias = tuple[float, float, float, float]
@@ -72,6 +74,35 @@ class Detection:
             raise ValueError(f"landmarks_xy must be finite, got {np.asarray(points).tolist()}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """How good the picture of one face is; measured by `agewise.quality.measure`, which has the formulas.
+
+    Args:
+        face_pixels: side of the face in pixels of the picture, √(width · height) of its box; None where only the
+            crop is known.
+        sharpness: 0 or more: contrast of the finest details over that of the whole crop. Sharp faces have about .3
+            to .6, much blurred ones under .1.
+        brightness: mean grey level of the crop, 0 to 1.
+        clipped: share of the crop's pixels that are black (grey level 2 and less) or white (253 and more), 0 to 1.
+        yaw_degrees: turned to the side, above 0 where the nose points to the image's right; None without landmarks.
+        pitch_degrees: above 0 where the face looks down; None without landmarks.
+        roll_degrees: tilted, above 0 clockwise (the image-right eye is lower); None without landmarks.
+        cut: share of the face's box that lies beyond the picture, 0 to 1; None where only the crop is known.
+        detector_score: the detector's own confidence, on its own scale; None where only the crop is known.
+    """
+
+    face_pixels: float | None
+    sharpness: float
+    brightness: float
+    clipped: float
+    yaw_degrees: float | None
+    pitch_degrees: float | None
+    roll_degrees: float | None
+    cut: float | None
+    detector_score: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What a model says of one crop.
@@ -87,10 +118,18 @@ class Prediction:
         gender_probability: probability of `gender`, 0.5 to 1, or None.
         probs_over_ages: float array (ages,), the distribution over `class_ages`, or None.
         class_ages: float array (ages,), the age that each class stands for, or None.
+        answered: whether the model stands by this estimate. Where not, the estimate and its interval are still
+            here for those who ask, but the interval's promise does not hold for such faces.
+        reasons: why it does not, each a short sentence with the figures; empty where it does.
+        quality: of the face's picture, or None where it was not measured.
+        age_ranges_years: the highest-density set of the same level as the interval: (low, high) ranges, rising,
+            both ends included; None where the card has no table for it.
+        verify_tables: the card's counts of right and wrong verdicts, for `verify`.
 
     Raises:
         ValueError: anything not finite, a negative spread, an interval that does not hold the age or
-            comes without its level, a probability outside 0.5 to 1 or without its label.
+            comes without its level, a probability outside 0.5 to 1 or without its label, reasons of an
+            answered prediction, or none of a declined one.
     """
 
     age_years: float
@@ -101,8 +140,15 @@ class Prediction:
     gender_probability: float | None
     probs_over_ages: FloatArray | None = field(default=None, compare=False, repr=False)
     class_ages: FloatArray | None = field(default=None, compare=False, repr=False)
+    answered: bool = True
+    reasons: tuple[str, ...] = ()
+    quality: Quality | None = field(default=None, compare=False)
+    age_ranges_years: tuple[tuple[float, float], ...] | None = None
+    verify_tables: tuple[VerifyTable, ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.answered == bool(self.reasons):
+            raise ValueError(f"a prediction is declined for at least one reason, got {self.answered}, {self.reasons}")
         _check_finite("age_years and age_std_years", self.age_years, self.age_std_years)
         if self.age_std_years < 0:
             raise ValueError(f"age_std_years must be 0 or more, got {self.age_std_years}")
@@ -122,6 +168,24 @@ class Prediction:
             raise ValueError(
                 f"gender_probability is that of the likelier label, 0.5 to 1, got {self.gender_probability}"
             )
+
+    def verify(self, threshold: float = 18.0, challenge: float | None = None) -> Verdict:
+        """Whether the face looks over an age: pass, fail or unsure, with the rates of error that the card states.
+
+        It says how old a face looks, and is for study: do not let it decide about people.
+
+        Args:
+            threshold: years.
+            challenge: years that the estimate must reach to pass; by default seven above the threshold, 25 for 18.
+
+        Returns:
+            pass: the estimate is `challenge` or more; fail: below `threshold`; unsure: between, or declined.
+            The rates are None where the card states none for this threshold and challenge.
+
+        Raises:
+            ValueError: not 0 < threshold <= challenge.
+        """
+        return judge(self.age_years, self.reasons, self.verify_tables, threshold, challenge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,3 +234,22 @@ class Face:
     def gender_probability(self) -> float | None:
         """The probability of `gender`, 0.5 to 1."""
         return self.prediction.gender_probability
+
+    @property
+    def answered(self) -> bool:
+        """Whether the model stands by its estimate."""
+        return self.prediction.answered
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it does not."""
+        return self.prediction.reasons
+
+    @property
+    def quality(self) -> Quality | None:
+        """How good the picture of the face is."""
+        return self.prediction.quality
+
+    def verify(self, threshold: float = 18.0, challenge: float | None = None) -> Verdict:
+        """Whether the face looks over an age. See `Prediction.verify`."""
+        return self.prediction.verify(threshold, challenge)

@@ -8,6 +8,7 @@ as a fake engine, and as the bytes of a real ONNX file, which are written here b
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import struct
@@ -25,6 +26,7 @@ import pytest
 from agewise.card import CARD_KEY, ModelCard, synthetic_crop
 from agewise.engine import FakeEngine
 from agewise.estimate import Estimator
+from agewise.quality import ANSWER_ALL
 from agewise.types import Box, Detection, UInt8Array
 
 AnyArray: TypeAlias = npt.NDArray[np.generic]
@@ -74,6 +76,7 @@ def card_fields(**changes: Any) -> dict[str, Any]:
             ],
         },
         "validity": {"age_years": [0, 100]},
+        "quality": dataclasses.asdict(ANSWER_ALL),  # flat colours are no sharp faces
         "training_data": "none",
         "recipe": "by hand",
         "licences": {"code": "Apache-2.0", "weights": "CC0-1.0", "data": "none"},

@@ -209,7 +209,7 @@ def test_a_missing_field_is_named(card_fields: Fields, path: str) -> None:
         ("gender.temperature", 0, "gender.temperature: "),
         ("calibration.intervals", [], "calibration.intervals: "),
         ("calibration.intervals.0.level", 1, "calibration.intervals.0.level: "),
-        ("calibration.intervals.0.level", 0.5, "calibration: one table a level, got [0.5, 0.5]"),
+        ("calibration.intervals.0.level", 0.5, "calibration: one table a kind and level, got"),
         ("calibration.intervals.0.edges", [60, 20], "calibration.intervals.0: edges must rise, got (60.0, 20.0)"),
         ("calibration.intervals.0.edges", [20, 20], "edges must rise"),
         ("calibration.intervals.0.edges", [20], "calibration.intervals.0: 1 edges need 2 radii and counts"),
@@ -274,3 +274,89 @@ def test_the_synthetic_crop_tells_mistakes_apart() -> None:
     others = [crop[..., ::-1], crop[:, ::-1], crop[::-1], crop.transpose(1, 0, 2), synthetic_crop(4, 64).astype(float)]
     for other in others:
         assert np.abs(crop - other).mean() > 20
+
+
+# ---------------------------------------------------------------- what came later
+
+
+def test_fields_that_old_cards_lack(card_fields: Fields) -> None:
+    fields = card_fields()
+    del fields["quality"]
+    card = read(json.dumps(fields))
+    assert (card.quality, card.verification) == (None, ())
+    assert card.calibration is not None
+    assert (card.calibration.served, card.calibration.sets, card.calibration.faces) == ("mondrian", (), None)
+    assert {table.kind for table in card.calibration.intervals} == {"mondrian"}
+
+
+NEW_CALIBRATION: dict[str, Any] = {
+    "data": "own photos",
+    "served": "label-conditional",
+    "intervals": [
+        {"kind": kind, "level": 0.9, "edges": edges, "radii": radii, "counts": radii, "normalised": kind != "plain"}
+        for kind, edges, radii in (
+            ("label-conditional", [20], [3, 5]),
+            ("mondrian", [30], [4, 6]),
+            ("normalised", [], [7]),
+            ("plain", [], [8]),
+        )
+    ],
+    "sets": [{"level": 0.9, "edges": [18], "masses": [0.8, 0.95], "counts": [9, 99]}],
+    "faces": 108,
+    "date": "2026-11-25",
+    "sha256": "0" * 64,
+}
+VERIFY = {
+    "threshold": 18, "under": 9, "over": 9, "failed_under": 5, "failed_over": 1, "buffers": [0, 7],
+    "passed_under": [4, 1], "passed_over": [8, 6], "data": "own photos",
+}  # fmt: skip
+
+
+def test_new_fields_there_and_back(card_fields: Fields) -> None:
+    fields = card_fields(
+        calibration=NEW_CALIBRATION, quality={"min_face_pixels": 40, "max_interval_years": 30.5}, verification=[VERIFY]
+    )
+    card = ModelCard.model_validate(fields)
+    assert read(card.to_json()) == card
+    assert card.quality is not None
+    assert (card.quality.min_face_pixels, card.quality.max_interval_years) == (40, 30.5)
+    assert card.verification[0].passed_under == (4, 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("calibration.served", "hpd", "calibration.served"),
+        ("calibration.intervals.0.kind", "mondrian", "one table a kind and level"),
+        ("calibration.intervals.3.normalised", True, "a plain table has one band and normalised=False"),
+        ("calibration.intervals.2.edges", [50], "1 edges need 2 radii"),
+        ("calibration.sets.0.masses", [0.8], "1 edges need 2 masses and counts"),
+        ("calibration.sets.0.masses", [0.8, 1.2], "masses"),
+        ("calibration.sha256", "short", "calibration.sha256"),
+        ("calibration.faces", 0, "calibration.faces"),
+        ("quality.max_cut", -1, "max_cut must be 0 or more"),
+        ("quality.max_cuts", 1, "quality"),
+        ("verification.0.passed_over", [9, 9], "cannot have failed"),
+        ("verification.0.passed_under", [9], "2 buffers need as many counts"),
+    ],
+)
+def test_new_fields_that_make_no_sense(card_fields: Fields, path: str, value: Any, message: str) -> None:
+    fields = card_fields(calibration=NEW_CALIBRATION, quality={"max_cut": 0.5}, verification=[VERIFY])
+    with pytest.raises(CardError, match=re.escape(message)):
+        read(json.dumps(within(fields, path, value)))
+
+
+def test_two_tables_of_one_threshold(card_fields: Fields) -> None:
+    with pytest.raises(CardError, match=re.escape("one table of verification a threshold, got [18.0, 18.0]")):
+        read(json.dumps(card_fields(verification=[VERIFY, VERIFY])))
+
+
+def test_sets_need_a_distribution(card_fields: Fields) -> None:
+    with pytest.raises(CardError, match="highest-density sets need a distribution over classes; age is a regression"):
+        read(json.dumps(card_fields(calibration=NEW_CALIBRATION, age={"kind": "regression", "output": "a"})))
+
+
+def test_the_kind_that_is_served_must_be_there(card_fields: Fields) -> None:
+    calibration = NEW_CALIBRATION | {"intervals": NEW_CALIBRATION["intervals"][1:]}
+    with pytest.raises(CardError, match="the kind that is served, label-conditional, has no table"):
+        read(json.dumps(card_fields(calibration=calibration)))

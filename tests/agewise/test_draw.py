@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections import Counter
@@ -519,3 +520,11 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(OutputError, match="No space left on device; free some space"):
         save_image(soft_picture(), tmp_path / "out.jpg")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_declined_face_says_so() -> None:
+    answered = a_face()
+    why = ("blurred (sharpness 0.05 < 0.15)",)
+    declined = Face(answered.detection, dataclasses.replace(answered.prediction, answered=False, reasons=why))
+    texts = [label_text(declined, detail) for detail in ("full", "short", "age")]
+    assert texts == ["declined (31?)", "31?", "31?"]

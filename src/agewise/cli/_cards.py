@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 from agewise.card import (
     AgeSpec,
     BinsAge,
     Calibration,
+    DensityTable,
     ExpectationAge,
     GenderSpec,
     InputSpec,
+    IntervalTable,
     ModelCard,
     RegressionAge,
     read_card,
@@ -19,9 +22,11 @@ from agewise.cli._tables import paragraph
 from agewise.engine import OnnxEngine
 from agewise.errors import AgewiseError
 from agewise.estimate import Estimator
+from agewise.estimate.estimator import thresholds_of
 from agewise.imaging import CropSpec
 from agewise.store import ModelFile, find_model, list_models
 from agewise.store.models import embedded_files, read_embedded
+from agewise.verdicts import judge
 
 _INDENT = 15
 
@@ -90,6 +95,8 @@ def describe_card(file: ModelFile, card: ModelCard) -> str:
         ("Gender", _gender(card.gender)),
         *_intervals(card.calibration),
         ("Valid for", _validity(card)),
+        ("Declines", _judged(card)),
+        *_verification(card),
         ("Trained on", card.training_data),
         ("Recipe", card.recipe),
         ("Licences", f"code: {card.licences.code}"),
@@ -144,16 +151,68 @@ def _gender(spec: GenderSpec | None) -> str:
 def _intervals(calibration: Calibration | None) -> list[tuple[str, str]]:
     if calibration is None:
         return [("Intervals", "none: the model is not calibrated")]
+    tables = sorted(calibration.intervals, key=lambda table: table.kind != calibration.served)
+    lines = [_table(table, served=table.kind == calibration.served) for table in tables]
+    lines += [_set(table) for table in calibration.sets]
+    faces = "" if calibration.faces is None else f" ({calibration.faces} faces"
+    faces += "" if not faces else ")" if calibration.date is None else f", {calibration.date})"
+    lines.append(f"calibrated on {calibration.data}{faces}")
+    return [("Intervals", lines[0]), *(("", line) for line in lines[1:])]
+
+
+def _table(table: IntervalTable, *, served: bool) -> str:
+    by = "true" if table.kind == "label-conditional" else "estimated"
+    unit = f"× spread (no less than {table.spread_floor:.3g} years)" if table.normalised else "years"
+    radii = [f"±{radius:.3g}" for radius in table.radii]
+    mark = "" if served else f"{table.kind}, not served: "
+    return f"{mark}{100 * table.level:g} % by {by} age, {unit}: {_in_bands(table.edges, radii)}"
+
+
+def _set(table: DensityTable) -> str:
+    masses = [f"{mass:.3g}" for mass in table.masses]
+    return f"highest-density set, {100 * table.level:g} % by true age, mass: {_in_bands(table.edges, masses)}"
+
+
+def _in_bands(edges: tuple[float, ...], values: list[str]) -> str:
+    bands = ["all ages"] if not edges else [f"below {edges[0]:g}"]
+    bands += [f"{low:g}-{high:g}" for low, high in itertools.pairwise(edges)]
+    bands += [f"from {edges[-1]:g}"] if edges else []
+    return ", ".join(f"{band}: {value}" for band, value in zip(bands, values, strict=True))
+
+
+def _judged(card: ModelCard) -> str:
+    """Which faces the model declines."""
+    words = {
+        "min_face_pixels": "smaller than {:g} px",
+        "min_sharpness": "sharpness below {:g}",
+        "min_brightness": "brightness below {:g}",
+        "max_brightness": "brightness above {:g}",
+        "max_clipped": "more than {:.0%} black or white",
+        "max_yaw_degrees": "yaw beyond {:g}°",
+        "max_pitch_degrees": "pitch beyond {:g}°",
+        "max_roll_degrees": "roll beyond {:g}°",
+        "max_cut": "more than {:.0%} beyond the picture",
+        "min_detector_score": "detector score below {:g}",
+        "max_interval_years": "an interval wider than {:g} years",
+    }
+    thresholds = dataclasses.asdict(thresholds_of(card))
+    parts = [text.format(thresholds[name]) for name, text in words.items() if thresholds[name] is not None]
+    source = "" if card.quality is not None else " (the library's thresholds: the card has none)"
+    return f"{', '.join(parts)}, and ages it was not validated for{source}"
+
+
+def _verification(card: ModelCard) -> list[tuple[str, str]]:
     lines = []
-    for table in calibration.intervals:
-        radii = [f"{radius:.3g}" for radius in table.radii]
-        unit = f"× spread (no less than {table.spread_floor:.3g} years)" if table.normalised else "years"
-        bands = ["all ages"] if not table.edges else [f"below {table.edges[0]:g}"]
-        bands += [f"{low:g}-{high:g}" for low, high in itertools.pairwise(table.edges)]
-        bands += [f"from {table.edges[-1]:g}"] if table.edges else []
-        parts = ", ".join(f"{band}: ±{radius}" for band, radius in zip(bands, radii, strict=True))
-        lines.append(f"{100 * table.level:g} % by estimated age, {unit}: {parts}")
-    return [("Intervals", lines[0]), *(("", line) for line in lines[1:]), ("", f"calibrated on {calibration.data}")]
+    for table in card.verification:
+        verdict = judge(None, (), card.verification, table.threshold, None)
+        if verdict.false_positive is None or verdict.false_negative is None:
+            continue
+        lines.append(
+            f"over {table.threshold:g}, challenge {verdict.challenge:g}: of those under, {verdict.false_positive} pass;"
+            f" of those over, {verdict.false_negative} fail, {verdict.unsure_over} are unsure"
+        )
+    lines = [*lines, f"measured on {card.verification[0].data}"] if lines else ["no rates stated"]
+    return [("Verdicts" if i == 0 else "", line) for i, line in enumerate(lines)]
 
 
 def _validity(card: ModelCard) -> str:

@@ -20,6 +20,7 @@ NO_FACE = "no face"
 _NARROW = 96  # columns below which headings are short …
 _NO_BOX = 66  # … and below which boxes are left out
 _LEAST_SOURCE = 12
+_REASONS = 24  # columns for the reasons of declined faces
 
 _TABLE_ROWS = 500
 """Rows gathered before a table is printed, so that memory stays bounded; the next ones begin a new table."""
@@ -59,12 +60,12 @@ class JsonView:
 
 
 class LinesView:
-    """One line a face, for other programs and for files: eleven fields with tabs between them, no heading.
+    """One line a face, for other programs and for files: twelve fields with tabs between them, no heading.
 
-    Source, number of the face from 1, age, the interval's two ends, gender, its probability, and the box's
-    x0, y0, x1, y1. Years have two decimals, the probability four, pixels one; what a model does not give is
-    empty. A picture without a face has one line with the number 0 and «no face» for the age; one with an
-    error has none, as standard error tells it.
+    Source, number of the face from 1, age, the interval's two ends, gender, its probability, the box's x0, y0, x1,
+    y1, and «answered», or «declined: » with the reasons. Years have two decimals, the probability four, pixels one;
+    what a model does not give is empty. A picture without a face has one line with the number 0 and «no face» for
+    the age; one with an error has none, as standard error tells it.
     """
 
     def show(self, result: ImageResult) -> None:
@@ -73,7 +74,7 @@ class LinesView:
             return
         source = one_line(result.source)
         rows = [[source, str(number), *_fields(face)] for number, face in enumerate(result.faces, 1)]
-        write_out("".join("\t".join(row) + "\n" for row in rows or [[source, "0", NO_FACE, *[""] * 8]]))
+        write_out("".join("\t".join(row) + "\n" for row in rows or [[source, "0", NO_FACE, *[""] * 9]]))
 
     def finish(self) -> None:
         """Nothing is held back."""
@@ -81,6 +82,8 @@ class LinesView:
 
 class TableView:
     """A table for people, at the end of the run, or in parts where there is much; no boxes where it is narrow.
+
+    The age of a face that the model declines to judge stands in brackets, and the reasons in a last column.
 
     Args:
         pause: gives a context in which standard output may be written to: it takes the progress bar away.
@@ -100,7 +103,7 @@ class TableView:
             self._level = self._level or face.prediction.interval_level
             self._rows.append((source if number == 1 else "", str(number), *_cells(face)))
         if not result.faces:
-            self._rows.append((source, "", "", "", "", NO_FACE, ""))
+            self._rows.append((source, "", "", "", "", NO_FACE, "", ""))
         if len(self._rows) >= _TABLE_ROWS:
             self.finish()
 
@@ -126,17 +129,26 @@ class TableView:
         interval = "Interval" if self._level is None else f"{100 * self._level:g} % interval"
         headings = ["Face", "Box", "Age", interval, "Gender", "Probability"]
         rows = self._rows
+        if any(row[-1] for row in rows):
+            headings.append("Declined")
+        else:
+            rows = [row[:-1] for row in rows]
         if narrow:
-            headings = ["Face", "Box", "Age", "Interval", "Gender", "Prob."]
-        if width < _NO_BOX:
+            headings[3], headings[5] = "Interval", "Prob."
+        if width < _NO_BOX or (narrow and "Declined" in headings):
             headings.remove("Box")
             rows = [(*row[:2], *row[3:]) for row in rows]
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=narrow)
         table.add_column("Source", no_wrap=True)
         taken = 0
         for i, heading in enumerate(headings, 1):
-            table.add_column(heading, justify="left" if heading == "Gender" else "right", no_wrap=True)
-            taken += max(map(len, (heading, *(row[i] for row in rows)))) + (2 if narrow else 3)
+            longest = max(map(len, (heading, *(row[i] for row in rows))))
+            if heading == "Declined":  # reasons may be many: they alone go over several lines
+                longest = min(longest, _REASONS)
+                table.add_column(heading, overflow="fold", width=longest)
+            else:
+                table.add_column(heading, justify="left" if heading == "Gender" else "right", no_wrap=True)
+            taken += longest + (2 if narrow else 3)
         width = max(width, taken + _LEAST_SOURCE)
         for source, *cells in rows:
             table.add_row(_shortened(source, width - taken), *cells)
@@ -155,7 +167,7 @@ def _shortened(text: str, width: int) -> str:
 
 
 def _fields(face: Face) -> list[str]:
-    """Age, interval's ends, gender, probability and box, for other programs."""
+    """Age, interval's ends, gender, probability, box, and whether it is answered, for other programs."""
     low, high = face.age_interval_years or (None, None)
     numbers = [face.age_years, low, high]
     return [
@@ -163,21 +175,23 @@ def _fields(face: Face) -> list[str]:
         "" if face.gender is None else face.gender.value,
         "" if face.gender_probability is None else f"{face.gender_probability:.4f}",
         *(f"{edge:.1f}" for edge in face.box_xyxy),
+        "answered" if face.answered else f"declined: {one_line('; '.join(face.reasons))}",
     ]
 
 
-def _cells(face: Face) -> tuple[str, str, str, str, str]:
-    """Box, age, interval, gender and probability, for people: rounded, but nothing uncertain to 100 %."""
+def _cells(face: Face) -> tuple[str, str, str, str, str, str]:
+    """Box, age, interval, gender, probability and why declined, for people: rounded, but nothing unsure to 100 %."""
     interval, probability = face.age_interval_years, face.gender_probability
     percent = ""
     if probability is not None:
         percent = f"{_half_up(100 * probability) if probability == 1 else min(_half_up(100 * probability), 99)} %"
     return (
         ",".join(str(_half_up(edge)) for edge in face.box_xyxy),
-        str(_half_up(face.age_years)),
+        f"{_half_up(face.age_years)}" if face.answered else f"[{_half_up(face.age_years)}]",
         "" if interval is None else "-".join(str(_half_up(end)) for end in interval),
         "" if face.gender is None else face.gender.value,
         percent,
+        one_line("; ".join(reason.partition(" (")[0] for reason in face.reasons)),
     )
 
 

@@ -6,9 +6,16 @@ from typing import Annotated
 
 import typer
 
-from agewise.cli._exits import UsageError
+from agewise.cli._judging import (
+    AnswerAll,
+    MaxInterval,
+    MaxYaw,
+    MinSharpness,
+    MinSize,
+    check_megapixels,
+    make_analyzer,
+)
 from agewise.cli._options import Debug, wants_debug
-from agewise.errors import AgewiseError
 
 
 def predict(
@@ -37,13 +44,21 @@ def predict(
     draw: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Write the pictures here, with boxes and labels.")
     ] = None,
+    max_interval: MaxInterval = None,
+    min_size: MinSize = None,
+    min_sharpness: MinSharpness = None,
+    max_yaw: MaxYaw = None,
+    answer_all: AnswerAll = False,
     debug: Debug = False,
 ) -> None:
     """Find the faces in pictures; estimate their ages and genders.
 
     Prints a table to a terminal. Piped on, it prints a line a face with tabs between source, face, age, the
-    interval's ends, gender, its probability, and the box's x0, y0, x1, y1. Of a folder, the files with a
-    picture's suffix are read.
+    interval's ends, gender, its probability, the box's x0, y0, x1, y1, and whether the model stands by it. Of a
+    folder, the files with a picture's suffix are read.
+
+    A face that is too small, blurred, turned away, or else unlike those that the model was validated on is
+    declined: its estimate is still given, marked, but its interval promises nothing.
 
     A picture that cannot be read is told on standard error and stops no other. Ctrl-C keeps what was done.
     Bytes in names that are not UTF-8 are written as \\xNN. Exit status: 0 all well, 1 something failed, 2 a
@@ -58,26 +73,24 @@ def predict(
     """
     from agewise.cli._run import Outputs, list_and_check, run
 
-    if not max_megapixels > 0:  # true of NaN, too
-        raise UsageError(f"--max-megapixels must be above 0, got {max_megapixels:g} (see agewise predict --help)")
     outputs = Outputs(json=json, file=output, drawings=draw, debug=wants_debug(["--debug"] if debug else []))
+    check_megapixels(max_megapixels, "predict")
     listed = list_and_check(sources, outputs, recursive=recursive)
-
-    from agewise.analyzer import Analyzer
-
-    try:
-        analyzer = Analyzer(
-            model,
-            detector,
-            min_face=min_face,
-            max_faces=max_faces,
-            threads=threads,
-            batch=batch,
-            max_pixels=max(1, round(min(max_megapixels, 1e9) * 1e6)),
-        )
-    except AgewiseError:
-        raise
-    except ValueError as error:  # a number that the detector or the runtime does not take
-        raise UsageError(str(error)) from error
+    analyzer = make_analyzer(
+        model,
+        detector,
+        max_megapixels=max_megapixels,
+        answer_all=answer_all,
+        changes={
+            "max_interval_years": max_interval,
+            "min_face_pixels": min_size,
+            "min_sharpness": min_sharpness,
+            "max_yaw_degrees": max_yaw,
+        },
+        min_face=min_face,
+        max_faces=max_faces,
+        threads=threads,
+        batch=batch,
+    )
     if status := run(analyzer, listed, outputs):
         raise typer.Exit(status)

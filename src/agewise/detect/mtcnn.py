@@ -29,8 +29,11 @@ from agewise.types import Detection, FloatArray, UInt8Array
 _CELL = 12  # side of the region that one P-Net output sees
 _STRIDE = 2
 _RNET_SIDE, _ONET_SIDE = 24, 48
-_BATCH = 64  # candidates a network call: bounds memory on crowds, and stays in the processor's cache
-_STRIP = 1 << 18  # pixels of a P-Net call, likewise
+# A network call gets so many candidates, or about so many pixels of a level, in strips of at least so many rows, as
+# strips overlap. Small calls stay in the processor's cache, and their buffers are a megabyte or two: larger ones, of a
+# new size with each picture, break up the heap, so that resident memory grows faster and longer.
+_BATCH = 8
+_STRIP, _LEAST_ROWS = 1 << 14, 32
 _MOST_CANDIDATES = 10_000  # a limit on time only; crowds of a thousand faces stay below it
 
 _FIRST_LOOK = 0.5  # least score of O-Net's first look; the threshold holds for the mean of the three
@@ -183,7 +186,7 @@ class MtcnnDetector:
         level = pyramid.scaled(scale)
         height, width = level.shape[:2]
         ratio = np.tile(np.array(pyramid.size_wh) / (width, height), 2)
-        rows = max(_STRIP // width // _STRIDE, 1) * _STRIDE
+        rows = max(_STRIP // width, _LEAST_ROWS) // _STRIDE * _STRIDE
         found: list[FloatArray] = []
         for top in range(0, height - _CELL + 1, rows):
             strip = level[None, top : top + rows + _CELL - _STRIDE]

@@ -1,7 +1,8 @@
 """YuNet through OpenCV's FaceDetectorYN, on a model file that the user names.
 
 Wu, Peng, Yu: «YuNet: A Tiny Millisecond-level Face Detector», Machine Intelligence Research, 2023. agewise
-ships no YuNet model: give the path of a `face_detection_yunet_*.onnx` file, as `yunet:PATH`.
+ships no YuNet model: give the path of a `face_detection_yunet_*.onnx` file, as `yunet:PATH`. None was at hand
+when this was written: the tests run OpenCV's detector on a made network with YuNet's inputs and outputs.
 """
 
 from __future__ import annotations

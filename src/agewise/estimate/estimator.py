@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from agewise import decode
-from agewise.card import ModelCard, read_card, synthetic_crop
+from agewise import quality as picture_quality
+from agewise.card import IntervalKind, ModelCard, read_card, synthetic_crop
+from agewise.density import DensitySets
 from agewise.engine import Engine, EngineConfig, OnnxEngine
 from agewise.errors import ArrayError, GoldenCheckError, ModelError
 from agewise.imaging.crop import crop_face
 from agewise.imaging.normalise import to_network_input
+from agewise.quality import QualityThresholds
 from agewise.store import DEFAULT_MODEL, find_model
-from agewise.types import Detection, FloatArray, Prediction, UInt8Array
+from agewise.types import Detection, FloatArray, Prediction, Quality, UInt8Array
 
 
 class Estimator:
@@ -25,6 +28,10 @@ class Estimator:
         engine_config: threads and providers.
         batch: most crops in one network call; bounds memory.
         level: of the intervals; the card must have a table for it, if it has any calibration.
+        interval_kind: of the intervals; by default the one that the card serves.
+        quality: which faces are judged; by default the card's thresholds, or the library's where it has none. May
+            be set later, too.
+        answer_all: judge every face, whatever its quality and its estimate. May be set later, too.
         engine: instead of `model`, a network that is open already (its metadata hold the card).
 
     Raises:
@@ -41,6 +48,9 @@ class Estimator:
         engine_config: EngineConfig | None = None,
         batch: int = 32,
         level: float = 0.9,
+        interval_kind: IntervalKind | None = None,
+        quality: QualityThresholds | None = None,
+        answer_all: bool = False,
         engine: Engine | None = None,
     ) -> None:
         if batch < 1:
@@ -50,9 +60,16 @@ class Estimator:
         self.card: ModelCard = read_card(self._engine.metadata, self.name)
         self._batch = batch
         self._level = level
+        self._kind = interval_kind
+        self.answer_all = answer_all
+        self.quality: QualityThresholds = quality or thresholds_of(self.card)
+        self._sets: DensitySets | None = None
         calibration = self.card.calibration
         if calibration is not None:
-            decode.interval(30.0, 1.0, calibration, level)  # an unknown level is refused now, not at the first face
+            # an unknown level or kind is refused now, not at the first face
+            decode.interval(30.0, 1.0, calibration, level, interval_kind)
+            table = next((table for table in calibration.sets if abs(table.level - level) < 1e-9), None)
+            self._sets = None if table is None else DensitySets(self.card.age, table)
         check_golden(self)
 
     def crop(self, image_rgb: UInt8Array, detection: Detection) -> UInt8Array:
@@ -86,11 +103,14 @@ class Estimator:
         return ages, female
 
     def predict_crops(self, crops_rgb: UInt8Array) -> list[Prediction]:
-        """Predictions of crops, uint8 RGB (n, size, size, 3), in their order; n may be 0."""
+        """Predictions of crops, uint8 RGB (n, size, size, 3), in their order; n may be 0.
+
+        Of their quality only that is measured which a crop shows: no size in pixels, no angles, no cut.
+        """
         predictions: list[Prediction] = []
         for start in range(0, len(crops_rgb), self._batch):
-            ages, female = self.run(crops_rgb[start : start + self._batch])
-            predictions += [self._prediction(ages, female, i) for i in range(len(ages.years))]
+            part = crops_rgb[start : start + self._batch]
+            predictions += self._predictions(part, [picture_quality.measure(crop) for crop in part])
         return predictions
 
     def __call__(self, image_rgb: UInt8Array, detections: Sequence[Detection]) -> list[Prediction]:
@@ -98,28 +118,62 @@ class Estimator:
 
         Crops are cut a batch at a time, so that a crowd costs no more memory than a batch.
         """
+        size_wh = (image_rgb.shape[1], image_rgb.shape[0])
         predictions: list[Prediction] = []
         for start in range(0, len(detections), self._batch):
             part = detections[start : start + self._batch]
-            predictions += self.predict_crops(np.stack([self.crop(image_rgb, face) for face in part]))
+            crops = np.stack([self.crop(image_rgb, face) for face in part])
+            pictures = [picture_quality.measure(crop, face, size_wh) for crop, face in zip(crops, part, strict=True)]
+            predictions += self._predictions(crops, pictures)
         return predictions
 
-    def _prediction(self, ages: decode.AgeEstimates, female: FloatArray | None, i: int) -> Prediction:
+    def _predictions(self, crops_rgb: UInt8Array, pictures: Sequence[Quality]) -> list[Prediction]:
+        """Of one batch of crops and the qualities of their pictures."""
+        ages, female = self.run(crops_rgb)
+        ranges = None
+        if self._sets is not None and ages.probs_over_ages is not None:
+            ranges = self._sets.ranges(ages.probs_over_ages)
+        return [
+            self._prediction(ages, female, i, picture, None if ranges is None else ranges[i])
+            for i, picture in enumerate(pictures)
+        ]
+
+    def _prediction(
+        self,
+        ages: decode.AgeEstimates,
+        female: FloatArray | None,
+        i: int,
+        picture: Quality,
+        ranges: tuple[tuple[float, float], ...] | None,
+    ) -> Prediction:
         years, spread = float(ages.years[i]), float(ages.std_years[i])
         calibration = self.card.calibration
+        interval = None if calibration is None else decode.interval(years, spread, calibration, self._level, self._kind)
         gender, probability = (None, None) if female is None else decode.likelier_gender(float(female[i]))
+        why: tuple[str, ...] = ()
+        if not self.answer_all:
+            valid = self.card.validity.age_years
+            why = picture_quality.reasons(picture, self.quality, age_years=years, interval=interval, valid_ages=valid)
         return Prediction(
             age_years=years,
             age_std_years=spread,
-            age_interval_years=(
-                None if calibration is None else decode.interval(years, spread, calibration, self._level)
-            ),
+            age_interval_years=interval,
             interval_level=None if calibration is None else self._level,
             gender=gender,
             gender_probability=probability,
             probs_over_ages=None if ages.probs_over_ages is None else ages.probs_over_ages[i],
             class_ages=ages.class_ages,
+            answered=not why,
+            reasons=why,
+            quality=picture,
+            age_ranges_years=ranges,
+            verify_tables=self.card.verification,
         )
+
+
+def thresholds_of(card: ModelCard) -> QualityThresholds:
+    """Which faces a model judges: by its card, or by the library's thresholds and the card's least face."""
+    return card.quality or QualityThresholds(min_face_pixels=card.validity.min_face_pixels)
 
 
 def check_golden(estimator: Estimator) -> None:

@@ -6,7 +6,7 @@ import csv
 import io
 from typing import BinaryIO
 
-from agewise.sinks.result import COLUMNS, ImageResult, to_records
+from agewise.sinks.result import COLUMNS, ImageResult, Value, to_records
 
 
 class CsvSink:
@@ -21,7 +21,7 @@ class CsvSink:
 
     def write(self, result: ImageResult) -> None:
         """Append one picture's rows, all or none."""
-        self._rows.writerows(to_records(result))
+        self._rows.writerows([_flags_as_json(value) for value in record] for record in to_records(result))
         self._flush()
 
     def finish(self) -> None:
@@ -34,3 +34,8 @@ class CsvSink:
         self._file.write(self._line.getvalue().encode())
         self._line.seek(0)
         self._line.truncate()
+
+
+def _flags_as_json(value: Value) -> Value:
+    """true and false as JSON has them, not with Python's capitals."""
+    return str(value).lower() if isinstance(value, bool) else value

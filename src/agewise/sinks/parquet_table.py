@@ -24,7 +24,12 @@ class ParquetSink:
         import pyarrow
         from pyarrow import parquet
 
-        types = {"text": pyarrow.string(), "whole": pyarrow.int32(), "number": pyarrow.float64()}
+        types = {
+            "text": pyarrow.string(),
+            "whole": pyarrow.int32(),
+            "number": pyarrow.float64(),
+            "flag": pyarrow.bool_(),
+        }
         self._schema = pyarrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
         self._record_batch = pyarrow.record_batch
         self._writer = parquet.ParquetWriter(file, self._schema, compression="zstd")

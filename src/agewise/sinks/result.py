@@ -6,17 +6,19 @@ far below what the networks can tell, so that files are the same wherever the la
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from agewise.types import Face
+from agewise.types import Face, Quality
 
-Kind: TypeAlias = Literal["text", "whole", "number"]
-Value: TypeAlias = str | int | float | None
+Kind: TypeAlias = Literal["text", "whole", "number", "flag"]
+Value: TypeAlias = str | int | float | bool | None
 Record: TypeAlias = tuple[Value, ...]
 
+_MEASURES = tuple(field.name for field in dataclasses.fields(Quality) if field.name != "detector_score")
 _LANDMARKS = ("eye_image_left", "eye_image_right", "nose", "mouth_image_left", "mouth_image_right")
 
 COLUMNS: dict[str, Kind] = {
@@ -37,8 +39,24 @@ COLUMNS: dict[str, Kind] = {
     "gender": "text",
     "gender_probability": "number",
     "error": "text",
+    "answered": "flag",
+    "reasons": "text",
+    "age_ranges": "text",
+    "face_pixels": "number",
+    "sharpness": "number",
+    "brightness": "number",
+    "clipped": "number",
+    "yaw_degrees": "number",
+    "pitch_degrees": "number",
+    "roll_degrees": "number",
+    "cut": "number",
 }
-"""The columns of flat records, in order, with what they hold; all but `source` may be empty."""
+"""The columns of flat records, in order, with what they hold; all but `source` may be empty.
+
+`reasons` are joined by "; ", `age_ranges` read as "22-24; 31-35". New columns come last.
+"""
+
+_AFTER_ERROR = len(COLUMNS) - 1 - list(COLUMNS).index("error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +101,16 @@ def to_records(result: ImageResult) -> list[Record]:
     """
     picture: Record = (result.source, result.width, result.height)
     if not result.faces:
-        return [(*picture, *(None,) * (len(COLUMNS) - 4), result.error)]
-    return [(*picture, index, *_face_values(face), result.error) for index, face in enumerate(result.faces)]
+        empty = (None,) * (len(COLUMNS) - 4 - _AFTER_ERROR)
+        return [(*picture, *empty, result.error, *(None,) * _AFTER_ERROR)]
+    return [
+        (*picture, index, *_face_values(face), result.error, *_trust_values(face))
+        for index, face in enumerate(result.faces)
+    ]
 
 
 def _face_object(face: Face) -> dict[str, object]:
-    points, interval = face.landmarks_xy, face.age_interval_years
+    points, interval, ranges = face.landmarks_xy, face.age_interval_years, face.prediction.age_ranges_years
     return {
         "box_xyxy": _rounded(face.box_xyxy),
         "detector_score": _share(face.detector_score),
@@ -98,7 +120,31 @@ def _face_object(face: Face) -> dict[str, object]:
         "age_interval_years": None if interval is None else _rounded(interval),
         "gender": None if face.gender is None else face.gender.value,
         "gender_probability": _share(face.gender_probability),
+        "age_ranges_years": (None if ranges is None else [_rounded(low_high) for low_high in ranges]),
+        "answered": face.answered,
+        "reasons": list(face.reasons),
+        "quality": _quality_object(face.quality),
     }
+
+
+def _quality_object(quality: Quality | None) -> dict[str, float | None] | None:
+    """Its measures by name, without the detector's score, which stands beside the box already."""
+    return None if quality is None else {name: _measure(quality, name) for name in _MEASURES}
+
+
+def _measure(quality: Quality | None, name: str) -> float | None:
+    value = None if quality is None else getattr(quality, name)
+    return None if value is None else round(float(value), 4)
+
+
+def _trust_values(face: Face) -> Record:
+    ranges = face.prediction.age_ranges_years
+    return (
+        face.answered,
+        "; ".join(face.reasons) or None,
+        None if ranges is None else "; ".join(f"{low:g}-{high:g}" for low, high in ranges),
+        *(_measure(face.quality, name) for name in _MEASURES),
+    )
 
 
 def _face_values(face: Face) -> Record:

@@ -1,4 +1,4 @@
-"""`agewise-lab recipes`, `train`, `release`: from a recipe to the file that ships."""
+"""`agewise-lab recipes`, `train`, `release`, `recard`: from a recipe to the file that ships."""
 
 from __future__ import annotations
 
@@ -51,4 +51,27 @@ def release(
     from agewise_lab.export.release import release_run
 
     path = release_run(run, store, root, output, version=version, final=final)
+    typer.echo(f"{path}: {path.stat().st_size} bytes")
+
+
+def recard(
+    model: Annotated[str, typer.Argument(help="An embedded model's name, or an .onnx file with a card.")],
+    store: Store,
+    root: Root,
+    output: Annotated[Path, typer.Option(help="The new .onnx file.")],
+    final: Annotated[bool, typer.Option(help="Also measure on the holdout part: the last look.")] = False,
+    embed: Annotated[Path | None, typer.Option(help="Also put it into this folder and its manifest.json.")] = None,
+) -> None:
+    """Calibrate and measure a model file anew, without training: intervals, verdicts, quality, figures."""
+    import datetime
+
+    from agewise.estimate import Estimator
+    from agewise_lab.export.measured import recard as recard_file
+    from agewise_lab.export.release import write_embedded
+
+    path = recard_file(
+        model, store, root, output, final=final, date=datetime.datetime.now(datetime.UTC).date().isoformat()
+    )
+    if embed is not None:
+        write_embedded(path.read_bytes(), Estimator(path).card, embed)
     typer.echo(f"{path}: {path.stat().st_size} bytes")

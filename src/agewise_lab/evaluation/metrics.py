@@ -4,7 +4,7 @@ from agewise_lab.evaluation.measures.ages import bias, cumulative_score, mean_ab
 from agewise_lab.evaluation.measures.bootstrap import bootstrap_interval
 from agewise_lab.evaluation.measures.faces import AGE_BANDS, BoolArray
 from agewise_lab.evaluation.measures.gender import accuracy, expected_calibration_error
-from agewise_lab.evaluation.measures.intervals import conformal_quantile, coverage
+from agewise_lab.evaluation.measures.intervals import coverage
 
 __all__ = [
     "AGE_BANDS",
@@ -12,7 +12,6 @@ __all__ = [
     "accuracy",
     "bias",
     "bootstrap_interval",
-    "conformal_quantile",
     "coverage",
     "cumulative_score",
     "expected_calibration_error",

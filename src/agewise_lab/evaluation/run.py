@@ -25,7 +25,8 @@ from agewise_lab.store.split import hash_split
 class Results:
     """Predictions beside their labels; one row a face, in the order of the records.
 
-    NaN where no face was found, and in what the model does not give: an interval, a gender.
+    NaN where no face was found, and in what the model does not give: an interval, a gender. `answered` is False where
+    no face was found, too. `probs_over_ages` is (n, classes), or None where the model has no classes.
     """
 
     name: npt.NDArray[np.str_]
@@ -38,10 +39,13 @@ class Results:
     low: FloatArray
     high: FloatArray
     female_probability: FloatArray
+    answered: npt.NDArray[np.bool_]
+    probs_over_ages: FloatArray | None = None
 
     def select(self, rows: npt.NDArray[np.bool_]) -> Results:
         """Some rows."""
-        return Results(**{field: getattr(self, field)[rows] for field in self.__dataclass_fields__})
+        fields = {field: getattr(self, field) for field in self.__dataclass_fields__}
+        return Results(**{field: None if values is None else values[rows] for field, values in fields.items()})
 
 
 def part_of_store(store: Path, root: Path, part: str) -> list[Record]:
@@ -75,21 +79,24 @@ def most_central(image_rgb: UInt8Array, faces: Sequence[Detection]) -> Detection
 def run(records: Sequence[Record], root: Path, estimator: Estimator, detector: Detector | None = None) -> Results:
     """Predict every record: the picture as the crop, or with `detector` padded, searched and aligned."""
     whole = make_detector("none")
-    rows: list[tuple[bool, float, float, float, float, float]] = []
+    rows: list[tuple[float, ...]] = []
+    probs: list[FloatArray | None] = []
     for record in records:
         image = read_image(root / record.path)
         if detector is not None:
             image = padded(image)
         face = most_central(image, (detector or whole).detect(image))
         if face is None:
-            rows.append((False, math.nan, math.nan, math.nan, math.nan, math.nan))
+            rows.append((False, *[math.nan] * 5, False))
+            probs.append(None)
             continue
         (prediction,) = estimator(image, [face])
         low, high = prediction.age_interval_years or (math.nan, math.nan)
         share = math.nan if prediction.gender_probability is None else prediction.gender_probability
         female = share if prediction.gender is Gender.FEMALE else 1 - share
-        rows.append((True, prediction.age_years, prediction.age_std_years, low, high, female))
-    table = np.array(rows, dtype=np.float64).reshape(-1, 6)
+        rows.append((True, prediction.age_years, prediction.age_std_years, low, high, female, prediction.answered))
+        probs.append(prediction.probs_over_ages)
+    table = np.array(rows, dtype=np.float64).reshape(-1, 7)
     return Results(
         name=np.array([record.path for record in records]),
         truth=np.array([record.age_years for record in records]),
@@ -101,7 +108,17 @@ def run(records: Sequence[Record], root: Path, estimator: Estimator, detector: D
         low=table[:, 3],
         high=table[:, 4],
         female_probability=table[:, 5],
+        answered=table[:, 6] > 0,
+        probs_over_ages=_stacked(probs),
     )
+
+
+def _stacked(probs: Sequence[FloatArray | None]) -> FloatArray | None:
+    """Distributions as one array, NaN where no face was found; None where there is none at all."""
+    known = next((row for row in probs if row is not None), None)
+    if known is None:
+        return None
+    return np.stack([np.full_like(known, math.nan) if row is None else row for row in probs])
 
 
 def summary(results: Results) -> dict[str, float]:
@@ -112,6 +129,7 @@ def summary(results: Results) -> dict[str, float]:
     figures = {
         "count": len(r.truth),
         "found": float(results.found.mean()),
+        "answered": float(r.answered.mean()),
         "mae": metrics.mean_absolute_error(r.years, r.truth),
         "bias": metrics.bias(r.years, r.truth),
         "cs5": metrics.cumulative_score(r.years, r.truth, 5),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 from collections.abc import Sequence
@@ -9,13 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from agewise.card import (
-    Calibration,
     ExpectationAge,
-    Figure,
     GenderSpec,
     Golden,
     InputSpec,
@@ -24,25 +22,22 @@ from agewise.card import (
     Validity,
     synthetic_crop,
 )
-from agewise.detect import make_detector
 from agewise.engine import OnnxEngine
 from agewise.estimate import Estimator
+from agewise.estimate.golden import write_card
 from agewise.imaging.crop import CropSpec
 from agewise.store.models import EmbeddedFile
 from agewise.types import Gender
 from agewise_lab.architectures.compact import CompactConfig, CompactNet
 from agewise_lab.datasets.record import Record
-from agewise_lab.evaluation.calibration import calibrate_intervals, fit_temperature, pooled
-from agewise_lab.evaluation.run import Results, part_of_store, run, summary
+from agewise_lab.evaluation.run import part_of_store
 from agewise_lab.export.manifest import embed
+from agewise_lab.export.measured import GOLDEN_SEED, Faces, measured_card
 from agewise_lab.export.onnx_model import ServedNet, fold_batch_norms, store_as_int8, to_onnx, with_card
 from agewise_lab.recipes import find_recipe
 from agewise_lab.store.crops import open_store
 from agewise_lab.store.split import Split, hash_split
 from agewise_lab.training.config import TrainConfig
-
-_GOLDEN_SEED = 20261123
-_UNITS = {"mae": "years", "bias": "years", "width": "years", "count": "faces"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,37 +85,8 @@ def first_card(net: CompactNet, about: About) -> ModelCard:
             weights="for non-commercial research only, as the training data ask",
             data="UTKFace: non-commercial research purposes only",
         ),
-        golden=Golden(seed=_GOLDEN_SEED, age_years=0.0, age_std_years=0.0, probability_female=0.5, tolerance=1e9),
+        golden=Golden(seed=GOLDEN_SEED, age_years=0.0, age_std_years=0.0, probability_female=0.5, tolerance=1e9),
     )
-
-
-def _calibration(runs: Sequence[Results], data: str) -> tuple[Calibration, float]:
-    found = [r.select(r.found) for r in runs]
-    years, spreads, truths = (pooled(*(getattr(r, key) for r in found)) for key in ("years", "std_years", "truth"))
-    female = pooled(*(r.female_probability for r in found))
-    labels: npt.NDArray[np.bool_] = np.concatenate([r.is_female for r in found])
-    return calibrate_intervals(years, spreads, truths, data), fit_temperature(female, labels)
-
-
-def figures_of(results: Results, data: str, protocol: str) -> tuple[Figure, ...]:
-    """The summary of a run as lines of a card."""
-    return tuple(
-        Figure(measure=key, value=round(value, 4), unit=_UNITS.get(key, ""), data=data, protocol=protocol)
-        for key, value in summary(results).items()
-    )
-
-
-def with_golden(card: ModelCard, bytes_without: bytes) -> ModelCard:
-    """The card with the answers that the file gives to its synthetic crop."""
-    estimator = Estimator(engine=OnnxEngine(bytes_without))
-    ages, female = estimator.run(synthetic_crop(_GOLDEN_SEED, card.input.size)[None])
-    golden = Golden(
-        seed=_GOLDEN_SEED,
-        age_years=round(float(ages.years[0]), 4),
-        age_std_years=round(float(ages.std_years[0]), 4),
-        probability_female=None if female is None else round(float(female[0]), 4),
-    )
-    return card.model_copy(update={"golden": golden})
 
 
 def largest_difference(net: CompactNet, data: bytes, count: int = 32) -> float:
@@ -136,7 +102,12 @@ def largest_difference(net: CompactNet, data: bytes, count: int = 32) -> float:
 
 
 def release(
-    net: CompactNet, about: About, root: Path, validation: Sequence[Record], holdout: Sequence[Record]
+    net: CompactNet,
+    about: About,
+    root: Path,
+    validation: Sequence[Record],
+    holdout: Sequence[Record],
+    date: str | None = None,
 ) -> bytes:
     """The finished file.
 
@@ -146,26 +117,13 @@ def release(
         root: of the data set.
         validation: faces to calibrate on, that the network was not trained on.
         holdout: faces for the figures, that nothing was chosen by; may be empty.
+        date: ISO 8601, for the card.
     """
-    model = store_as_int8(to_onnx(net))
     card = first_card(net, about)
-    chains = {"bare crops": None, "padded, mtcnn, aligned": make_detector("mtcnn")}
-
-    def measured(records: Sequence[Record]) -> dict[str, Results]:
-        estimator = Estimator(engine=OnnxEngine(with_card(model, card)))
-        return {name: run(records, root, estimator, detector) for name, detector in chains.items()}
-
-    data = f"UTKFace, {len(validation)} near-duplicate-free validation images (split {about.split}), both chains"
-    calibration, temperature = _calibration(list(measured(validation).values()), data)
-    assert card.gender is not None
-    gender = card.gender.model_copy(update={"temperature": round(temperature, 4)})
-    card = card.model_copy(update={"calibration": calibration, "gender": gender})
-    figures: list[Figure] = []
-    for part, records in (("validation", validation), ("holdout", holdout)):
-        for chain, results in measured(records).items() if records else ():
-            figures += figures_of(results, f"UTKFace {part} (split {about.split})", chain)
-    card = card.model_copy(update={"figures": tuple(figures)})
-    return with_card(model, with_golden(card, with_card(model, card)))
+    # What a reader of the file sees first is its card, so the version and summary beside it are the card's too.
+    model = with_card(store_as_int8(to_onnx(net)), card)
+    faces = Faces(root=root, validation=validation, holdout=holdout, split=about.split, date=date)
+    return write_card(measured_card(card, model, faces), model)
 
 
 def write_embedded(data: bytes, card: ModelCard, weights: Path) -> None:
@@ -224,7 +182,8 @@ def release_run(run: Path, store: Path, root: Path, output: Path, *, version: st
     )
     net = load_net(run / "last.ckpt", chosen.name, chosen.architecture)
     validation = part_of_store(store, root, "validation")
-    data = release(net, about, root, validation, part_of_store(store, root, "holdout") if final else [])
+    holdout = part_of_store(store, root, "holdout") if final else []
+    data = release(net, about, root, validation, holdout, datetime.datetime.now(datetime.UTC).date().isoformat())
     difference = largest_difference(net, data)
     if difference > 0.25:
         raise ValueError(f"the file differs from the network by {difference:.3f} years: it is not released")

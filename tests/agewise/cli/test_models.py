@@ -50,8 +50,8 @@ def test_show_says_all_that_the_card_says(cli: Cli, onnx_path: Path) -> None:
     assert (done.status, done.err) == (0, "")
     labels = [line.split("  ")[0] for line in done.out.splitlines() if not line.startswith(" ")]
     assert labels == [
-        *("Model", "File", "SHA-256", "Input", "Crop", "Age", "Gender", "Intervals", "Valid for", "Trained on"),
-        *("Recipe", "Licences", "Figures", "Golden check"),
+        *("Model", "File", "SHA-256", "Input", "Crop", "Age", "Gender", "Intervals", "Valid for"),
+        *("Declines", "Verdicts", "Trained on", "Recipe", "Licences", "Figures", "Golden check"),
     ]
     text = " ".join(done.out.split())  # a space that holds together is one like any other here
     for part in (
@@ -71,12 +71,45 @@ def test_show_says_all_that_the_card_says(cli: Cli, onnx_path: Path) -> None:
     assert "research" not in text
 
 
+VERIFY = {
+    "threshold": 18, "under": 40, "over": 60, "failed_under": 30, "failed_over": 3, "buffers": [7],
+    "passed_under": [1], "passed_over": [45], "data": "a hundred faces",
+}  # fmt: skip
+CALIBRATION = {
+    "data": "own photos",
+    "served": "label-conditional",
+    "faces": 120,
+    "date": "2026-11-25",
+    "intervals": [
+        {"kind": "plain", "level": 0.9, "edges": [], "radii": [9], "counts": [120], "normalised": False},
+        {
+            "kind": "label-conditional", "level": 0.9, "edges": [18], "radii": [2, 3], "counts": [60, 60],
+            "normalised": True, "spread_floor": 1,
+        },
+    ],
+    "sets": [{"level": 0.9, "edges": [18], "masses": [0.8, 0.9], "counts": [60, 60]}],
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
         ({"training_data": "UTKFace, train split"}, "UTKFace, which these weights were trained on, is for non-commerc"),
         ({"calibration": None}, "none: the model is not calibrated"),
         ({"figures": []}, "none measured"),
+        ({"quality": None}, "Declines smaller than 24 px, sharpness below 0.15, brightness below 0.1, more than 50%"),
+        ({"quality": None}, "and ages it was not validated for (the library's thresholds: the card has none)"),
+        ({"quality": {"max_interval_years": 33.5}}, "an interval wider than 33.5 years, and ages it was not validated"),
+        ({}, "Verdicts no rates stated"),
+        (
+            {"verification": [VERIFY]},
+            "over 18, challenge 25: of those under, 2.5 % (1 of 40) pass; of those over, 5.0 %",
+        ),
+        ({"verification": [VERIFY]}, "20.0 % (12 of 60) are unsure measured on a hundred faces"),
+        ({"calibration": CALIBRATION}, "90 % by true age, × spread (no less than 1 years): below 18: ±2, from 18: ±3"),
+        ({"calibration": CALIBRATION}, "plain, not served: 90 % by estimated age, years: all ages: ±9"),
+        ({"calibration": CALIBRATION}, "highest-density set, 90 % by true age, mass: below 18: 0.8, from 18: 0.9"),
+        ({"calibration": CALIBRATION}, "calibrated on own photos (120 faces, 2026-11-25)"),
         ({"crop": {"kind": "landmarks", "margin": 0.4, "square": False}}, "five landmarks brought to (0.295, 0.284)"),
         ({"crop": {"kind": "landmarks", "margin": 0.4, "square": False}}, "margin of 40 % on each side, stretched"),
         ({"input": {"size": 16, "scale": 1, "mean": [1, 2, 3], "std": [4, 5, 6]}}, "less the mean (1, 2, 3), by the"),

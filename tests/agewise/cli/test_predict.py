@@ -30,8 +30,8 @@ def pictures(tmp_path: Path, make_picture: MakePicture, monkeypatch: pytest.Monk
 def test_plain_lines(predict: Cli, pictures: Path) -> None:
     done = predict("a.png", "folder/b.png")
     assert done.rows == [
-        ["a.png", "1", "21.18", "16.18", "26.18", "male", "0.7882", "0.0", "0.0", "40.0", "30.0"],
-        ["folder/b.png", "1", "40.00", "35.00", "45.00", "male", "0.6000", "0.0", "0.0", "40.0", "30.0"],
+        ["a.png", "1", "21.18", "16.18", "26.18", "male", "0.7882", "0.0", "0.0", "40.0", "30.0", "answered"],
+        ["folder/b.png", "1", "40.00", "35.00", "45.00", "male", "0.6000", "0.0", "0.0", "40.0", "30.0", "answered"],
     ]
     assert (done.status, done.err) == (0, "")
 
@@ -46,7 +46,7 @@ def test_json_lines(predict: Cli, pictures: Path) -> None:
     assert first == {"source": "a.png", "width": 40, "height": 30, "error": None}
     assert list(face) == [
         *("box_xyxy", "detector_score", "landmarks_xy", "age_years", "age_std_years", "age_interval_years"),
-        *("gender", "gender_probability"),
+        *("gender", "gender_probability", "age_ranges_years", "answered", "reasons", "quality"),
     ]
     assert face["box_xyxy"] == [0.0, 0.0, 40.0, 30.0]
     assert face["landmarks_xy"] is None
@@ -110,7 +110,7 @@ def test_a_picture_without_a_face_is_no_error_but_is_said(cli: Cli, onnx_path: P
     flat = make_picture("flat.png")
     done = cli("predict", "--model", onnx_path, flat)  # mtcnn finds nothing in it
     assert (done.status, done.err) == (0, "")
-    assert done.rows == [[str(flat), "0", "no face", *[""] * 8]]
+    assert done.rows == [[str(flat), "0", "no face", *[""] * 9]]
     assert cli("predict", "--model", onnx_path, flat, "--json").objects == [
         {"source": str(flat), "width": 40, "height": 30, "faces": [], "error": None}
     ]
@@ -159,7 +159,7 @@ def test_odd_names(predict: Cli, make_picture: MakePicture, name: str) -> None:
     assert predict(path, "--json").objects[0]["source"] == str(path)
     done = predict(path)
     (row,) = done.rows
-    assert len(row) == 11, "one line of eleven fields, whatever the name"
+    assert len(row) == 12, "one line of twelve fields, whatever the name"
     assert row[0].isprintable(), "nothing that moves a terminal's cursor or turns its text"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import re
 import struct
@@ -117,7 +118,7 @@ def test_neither_table_nor_bar_when_piped(at_terminal: AtTerminal, make_picture:
     with open(reading, "rb") as pipe:
         lines = pipe.read().decode().splitlines()
     assert lines == [
-        f"{name}\t1\t40.00\t35.00\t45.00\tmale\t0.6000\t0.0\t0.0\t40.0\t30.0" for name in ("a.png", "b.png")
+        f"{name}\t1\t40.00\t35.00\t45.00\tmale\t0.6000\t0.0\t0.0\t40.0\t30.0\tanswered" for name in ("a.png", "b.png")
     ]
     assert "━" not in text
     assert status == 0
@@ -154,6 +155,25 @@ def test_rows(capsys: pytest.CaptureFixture[str]) -> None:
         ["none.jpg", "no", "face"],
         ["[b]\\x1b[31m:smile:", "1", "0,0,9,9", "7"],
     ]
+
+
+def test_a_declined_face_is_in_brackets_and_its_reasons_in_a_last_column(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    reasons = ("face too small (18 px < 24)", "turned away (yaw 61° > 45°)", "cut by the image border (70 % > 50 %)")
+    declined = dataclasses.replace(face(30.5, 0.9).prediction, answered=False, reasons=reasons)
+    view = TableView(contextlib.nullcontext)
+    view.show(ImageResult("a.jpg", 9, 9, (face(40.5, 0.9), Face(Detection((0, 0, 9, 9), 1.0), declined))))
+    view.finish()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[-1] == "Declined"
+    assert lines[2].split() == ["a.jpg", "1", "41", "34-49", "female", "90", "%"], "the box makes room"
+    assert lines[3].split()[:3] == ["2", "[31]", "24-39"]
+    words = " ".join(" ".join(lines[3:]).split())
+    assert "face too small; turned" in words
+    assert "border" in words
+    assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.parametrize(("columns", "has_box"), [(120, True), (80, True), (66, True), (65, False), (44, False)])

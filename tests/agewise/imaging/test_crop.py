@@ -163,6 +163,17 @@ def test_whole_multiples_are_averaged_exactly(factor: int) -> None:
     assert np.abs(cut - blocks).max() <= 1
 
 
+@pytest.mark.parametrize("size", [1, 20, 97])
+@pytest.mark.parametrize("factor", [3, 5, 7])
+def test_means_of_odd_blocks_are_rounded_to_the_nearest(factor: int, size: int) -> None:
+    """None lies halfway, so there is one right answer, by whichever of OpenCV's filters it comes."""
+    side = size * factor
+    for picture in (noise_rgb(side, side), noise_rgb(side, side) // 128 * 255):
+        sums = picture.reshape(size, factor, size, factor, 3).sum(axis=(1, 3), dtype=np.int64)
+        cut = crop_face(picture, face((0, 0, side, side)), BOX, size)
+        assert np.array_equal(cut, (2 * sums + factor**2) // (2 * factor**2))
+
+
 def test_a_box_is_stretched_or_widened_to_a_square() -> None:
     """A box of 20×40: stretched, its two halves fill the crop; widened, they fill the middle half."""
     picture = np.zeros((80, 80, 3), dtype=np.uint8)

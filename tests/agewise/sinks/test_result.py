@@ -6,12 +6,33 @@ import numpy as np
 import pytest
 
 from agewise.sinks import COLUMNS, ImageResult, to_json_line, to_object, to_records
-from agewise.types import Detection, Face, Gender, Prediction
+from agewise.types import Detection, Face, Gender, Prediction, Quality
 
 LANDMARKS = np.array([[1.5, 2.25], [3, 4], [5, 6], [7, 8], [9, 10.00004]], dtype=np.float32)
 FULL = Face(
     Detection((0.125, -3.0, 20.5, 31.123456), 0.99987654321, LANDMARKS),
-    Prediction(31.48291, 6.5, (24.25, 39.75), 0.9, Gender.FEMALE, 0.9712345678),
+    Prediction(
+        31.48291,
+        6.5,
+        (24.25, 39.75),
+        0.9,
+        Gender.FEMALE,
+        0.9712345678,
+        answered=False,
+        reasons=("blurred (sharpness 0.05 < 0.10)", "turned away (yaw 61° > 45°)"),
+        quality=Quality(
+            face_pixels=26.612345,
+            sharpness=0.05,
+            brightness=0.5,
+            clipped=0.0,
+            yaw_degrees=-61.0,
+            pitch_degrees=2.5,
+            roll_degrees=0.0,
+            cut=0.25,
+            detector_score=0.99987654321,
+        ),
+        age_ranges_years=((24.0, 28.0), (31.0, 38.0)),
+    ),
 )
 BARE = Face(Detection((1.0, 2.0, 3.0, 4.0), 1.0), Prediction(50.0, 0.0, None, None, None, None))
 
@@ -24,6 +45,19 @@ FULL_OBJECT = {
     "age_interval_years": [24.25, 39.75],
     "gender": "female",
     "gender_probability": 0.971235,
+    "age_ranges_years": [[24.0, 28.0], [31.0, 38.0]],
+    "answered": False,
+    "reasons": ["blurred (sharpness 0.05 < 0.10)", "turned away (yaw 61° > 45°)"],
+    "quality": {
+        "face_pixels": 26.6123,
+        "sharpness": 0.05,
+        "brightness": 0.5,
+        "clipped": 0.0,
+        "yaw_degrees": -61.0,
+        "pitch_degrees": 2.5,
+        "roll_degrees": 0.0,
+        "cut": 0.25,
+    },
 }
 BARE_OBJECT = {
     "box_xyxy": [1.0, 2.0, 3.0, 4.0],
@@ -34,6 +68,10 @@ BARE_OBJECT = {
     "age_interval_years": None,
     "gender": None,
     "gender_probability": None,
+    "age_ranges_years": None,
+    "answered": True,
+    "reasons": [],
+    "quality": None,
 }
 
 
@@ -82,6 +120,10 @@ def test_records_are_one_a_face() -> None:
         "female",
         0.971235,
         None,
+        False,
+        "blurred (sharpness 0.05 < 0.10); turned away (yaw 61° > 45°)",
+        "24-28; 31-38",
+        *(26.6123, 0.05, 0.5, 0.0, -61.0, 2.5, 0.0, 0.25),
     ]
     assert [key for key, value in records[1].items() if value is None] == [
         *(f"{point}_{axis}" for point in LANDMARK_COLUMNS for axis in "xy"),
@@ -90,6 +132,8 @@ def test_records_are_one_a_face() -> None:
         "gender",
         "gender_probability",
         "error",
+        *("reasons", "age_ranges", "face_pixels", "sharpness", "brightness", "clipped"),
+        *("yaw_degrees", "pitch_degrees", "roll_degrees", "cut"),
     ]
 
 

@@ -39,7 +39,7 @@ def read_back(path: Path) -> list[dict[str, Any]]:
 
         rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
         return rows
-    cast = {"text": str, "whole": int, "number": float}
+    cast = {"text": str, "whole": int, "number": float, "flag": lambda text: {"true": True, "false": False}[text]}
     table = csv.DictReader(io.StringIO(path.read_bytes().decode(), newline=""))
     return [{key: cast[COLUMNS[key]](value) if value else None for key, value in row.items()} for row in table]
 
@@ -68,8 +68,10 @@ def test_csv_as_text(tmp_path: Path) -> None:
         b"source,width,height,face_index,x0,y0,x1,y1,detector_score,"
         b"eye_image_left_x,eye_image_left_y,eye_image_right_x,eye_image_right_y,nose_x,nose_y,"
         b"mouth_image_left_x,mouth_image_left_y,mouth_image_right_x,mouth_image_right_y,"
-        b"age_years,age_std_years,age_interval_low,age_interval_high,gender,gender_probability,error\n"
-        b"one face.jpg,640,480,0,0.0,1.0,20.0,31.0,0.5,,,,,,,,,,,30.0,5.0,20.0,40.0,male,0.75,\n"
+        b"age_years,age_std_years,age_interval_low,age_interval_high,gender,gender_probability,error,"
+        b"answered,reasons,age_ranges,face_pixels,sharpness,brightness,clipped,"
+        b"yaw_degrees,pitch_degrees,roll_degrees,cut\n"
+        b"one face.jpg,640,480,0,0.0,1.0,20.0,31.0,0.5,,,,,,,,,,,30.0,5.0,20.0,40.0,male,0.75,,true,,,,,,,,,,\n"
     )
 
 
@@ -79,7 +81,7 @@ def test_parquet_columns_are_typed_even_where_all_are_empty(tmp_path: Path) -> N
 
     write(tmp_path / "out.parquet", [RESULTS[3]])
     types = {field.name: str(field.type) for field in parquet.read_schema(tmp_path / "out.parquet")}
-    expected = {"text": "string", "whole": "int32", "number": "double"}
+    expected = {"text": "string", "whole": "int32", "number": "double", "flag": "bool"}
     assert types == {name: expected[kind] for name, kind in COLUMNS.items()}
 
 

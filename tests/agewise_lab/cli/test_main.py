@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from agewise.estimate import Estimator
 from agewise_lab import recipes
 from agewise_lab.cli.main import app, main
+from agewise_lab.export import measured as measured_module
 from agewise_lab.export import release as release_module
 from agewise_lab.training.config import TrainConfig
 
@@ -33,6 +34,12 @@ def _main(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
         main()
     assert isinstance(done.value.code, int)
     return done.value.code
+
+
+@pytest.fixture(autouse=True)
+def few_degraded_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release tries degraded copies of many faces; one face is enough here."""
+    monkeypatch.setattr(measured_module, "_DEGRADED", 1)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agewise_lab.evaluation import metrics
-from agewise_lab.evaluation.metrics import AGE_BANDS, bootstrap_interval, conformal_quantile, expected_calibration_error
+from agewise_lab.evaluation.metrics import AGE_BANDS, bootstrap_interval, expected_calibration_error
 
 
 def _array(*values: float) -> np.ndarray:
@@ -91,30 +91,6 @@ def test_measures_do_not_depend_on_the_order() -> None:
 def test_every_age_has_one_band() -> None:
     for age in (0, 1, 3, 3.9, 4, 12.5, 17, 18, 60, 61, 75, 76, 100, 116):
         assert sum(first <= age < last + 1 for _, first, last in AGE_BANDS) == 1, age
-
-
-@pytest.mark.parametrize(
-    ("count", "level", "rank"),
-    [(9, 0.9, 9), (10, 0.9, 10), (19, 0.9, 18), (99, 0.9, 90), (4, 0.8, 4), (19, 0.95, 19), (100, 0.5, 51)],
-)
-def test_conformal_quantile_is_an_order_statistic(count: int, level: float, rank: int) -> None:
-    scores = np.random.default_rng(0).permutation(np.arange(1.0, count + 1))
-    assert conformal_quantile(scores, level) == rank
-
-
-@pytest.mark.parametrize(
-    ("count", "level", "least"), [(8, 0.9, 9), (3, 0.8, 4), (18, 0.95, 19), (0, 0.9, 9), (0, 0.5, 1)]
-)
-def test_too_few_scores(count: int, level: float, least: int) -> None:
-    with pytest.raises(ValueError, match=f"{count} scores are too few for level {level:g}: at least {least}$"):
-        conformal_quantile(np.ones(count), level)
-    conformal_quantile(np.ones(least), level)
-
-
-def test_conformal_quantile_covers_new_scores() -> None:
-    rng = np.random.default_rng(2)
-    held = [(rng.random(200) < conformal_quantile(rng.random(19), 0.9)).mean() for _ in range(2000)]
-    assert np.mean(held) == pytest.approx(0.9, abs=0.01)
 
 
 def test_bootstrap_interval() -> None:

@@ -117,7 +117,7 @@ def test_a_model_without_gender_and_calibration(pictures: SimpleNamespace) -> No
     engine = FakeEngine(lambda inputs: model._engine.run(inputs), {CARD_KEY: card.to_json()})
     results = run(read_records(pictures.root).records[:3], pictures.root, Estimator(engine=engine))
     assert np.isnan(results.female_probability).all()
-    assert set(summary(results)) == {"count", "found", "mae", "bias", "cs5"}
+    assert set(summary(results)) == {"count", "found", "answered", "mae", "bias", "cs5"}
 
 
 # ---------------------------------------------------------------- summaries
@@ -138,6 +138,7 @@ def results() -> Results:
         low=np.array([0.0, 5.0, 26.0, 14.0, 60.0, nan]),
         high=np.array([14.0, 15.0, 46.0, 34.0, 79.0, nan]),
         female_probability=np.array([0.9, 0.2, 0.4, 0.3, 0.6, nan]),
+        answered=np.array([True, True, True, False, True, False]),
     )
 
 
@@ -145,6 +146,7 @@ def test_a_summary_by_hand(results: Results) -> None:
     figures = summary(results)
     assert figures["count"] == 5
     assert figures["found"] == pytest.approx(5 / 6)
+    assert figures["answered"] == pytest.approx(4 / 5)
     assert figures["mae"] == pytest.approx((2 + 0 + 6 + 6 + 10) / 5)
     assert figures["bias"] == pytest.approx((2 + 0 + 6 - 6 - 10) / 5)
     assert figures["cs5"] == pytest.approx(2 / 5)
@@ -170,7 +172,8 @@ def test_rows_are_selected_together(results: Results) -> None:
     part = results.select(results.truth == 30)
     assert part.name.tolist() == ["c", "d"]
     for field in dataclasses.fields(Results):
-        assert len(getattr(part, field.name)) == 2
+        values = getattr(part, field.name)
+        assert values is None if field.name == "probs_over_ages" else len(values) == 2
 
 
 # ---------------------------------------------------------------- parts of a store

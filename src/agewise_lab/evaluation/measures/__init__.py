@@ -49,7 +49,7 @@ from agewise_lab.evaluation.measures.gender import (
     expected_calibration_error,
     reliability,
 )
-from agewise_lab.evaluation.measures.intervals import conformal_quantile, coverage, interval_score, mean_width
+from agewise_lab.evaluation.measures.intervals import coverage, interval_score, mean_width
 from agewise_lab.evaluation.measures.paired import PairedTest, paired_test
 from agewise_lab.evaluation.measures.rates import Rate, binomial_interval, rate
 from agewise_lab.evaluation.measures.table import MEASURES, Figure, measure_table
@@ -76,7 +76,6 @@ __all__ = [
     "binomial_interval",
     "bootstrap_interval",
     "challenge_grid",
-    "conformal_quantile",
     "confusion",
     "coverage",
     "cumulative_accuracy",

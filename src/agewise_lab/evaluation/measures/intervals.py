@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from agewise.types import FloatArray
@@ -49,21 +47,3 @@ def interval_scores(low: FloatArray, high: FloatArray, truths: FloatArray, level
     outside = np.maximum(low - truths, 0.0) + np.maximum(truths - high, 0.0)
     scores: FloatArray = high - low + 2.0 / (1.0 - level) * outside
     return scores
-
-
-def conformal_quantile(scores: FloatArray, level: float) -> float:
-    """The ⌈(n + 1) · level⌉-th smallest score: a new score lies below it with probability ≥ level.
-
-    Raises:
-        ValueError: too few scores for that level.
-
-    Source: Lei, G'Sell, Rinaldo, Tibshirani, Wasserman, JASA 2018, section 2.2.
-
-    >>> conformal_quantile(np.arange(1.0, 10.0), 0.9), conformal_quantile(np.arange(1.0, 10.0), 0.8)
-    (9.0, 8.0)
-    """
-    rank = math.ceil((len(scores) + 1) * level - 1e-9)
-    if rank > len(scores):
-        least = math.ceil(level / (1 - level) - 1e-9)
-        raise ValueError(f"{len(scores)} scores are too few for level {level:g}: at least {least}")
-    return float(np.sort(scores)[rank - 1])

@@ -1,0 +1,278 @@
+"""Tables for a card from labelled predictions that the model was not trained on. Pure numpy; the home of each formula.
+
+All of it is split-conformal prediction: take how far off the model was on labelled faces, and keep a quantile of that.
+Where those faces and the next one come from one source (are exchangeable), the next one's error is below the
+⌈(n + 1) · level⌉-th smallest of n with probability `level` or more, whatever the model is like.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from agewise.card import AgeSpec, Calibration, DensityTable, IntervalTable
+from agewise.density import class_spans, true_masses
+from agewise.types import FloatArray
+from agewise.verdicts import VerifyTable
+
+BoolArray = npt.NDArray[np.bool_]
+
+LEVELS = (0.8, 0.9, 0.95)
+EDGES = (4.0, 13.0, 20.0, 25.0, 30.0, 35.0, 42.0, 50.0, 60.0, 70.0)
+"""Of the bands of the predicted age, for "mondrian" tables."""
+TRUE_EDGES = (4.0, 9.0, 13.0, 18.0, 31.0, 46.0, 61.0, 76.0)
+"""Of the bands of the true age, for "label-conditional" tables and highest-density sets."""
+BAND_SLACK = 0.01
+"""How far below the level a band of the true age may fall, where the whole holds the level."""
+THRESHOLDS = (13.0, 16.0, 18.0, 21.0, 25.0)
+BUFFERS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 12.0, 15.0)
+
+_LEAST = 60  # scores that a band of the predicted age needs; smaller bands join a neighbour
+_LEAST_TRUE = 24  # that one of the true age needs: its quantile holds with any number, it only varies more
+_FLOOR = 1.0  # years of spread below which the model's own spread is not believed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """Predictions of n faces beside their labels.
+
+    Args:
+        years: estimates, float (n,).
+        std_years: the model's own spreads, (n,).
+        truths: true ages in years, (n,).
+        probs_over_ages: (n, classes), or None where the model has no classes.
+
+    Raises:
+        ValueError: sizes that differ, or values that are not finite.
+    """
+
+    years: FloatArray
+    std_years: FloatArray
+    truths: FloatArray
+    probs_over_ages: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.truths)
+        others = [self.years, self.std_years, *([] if self.probs_over_ages is None else [self.probs_over_ages])]
+        if any(len(values) != n for values in others):
+            raise ValueError(f"{n} true ages need as many predictions, got {[len(values) for values in others]}")
+        if not all(np.isfinite(values).all() for values in (*others, self.truths)):
+            raise ValueError("calibration needs finite ages and predictions: leave out faces that were not found")
+
+    @property
+    def sha256(self) -> str:
+        """Of the labels and estimates, rounded to 4 decimals: names what a table was measured on."""
+        rows = np.stack([self.truths, self.years, self.std_years], axis=1)
+        return hashlib.sha256(np.round(rows, 4).astype("<f8").tobytes()).hexdigest()
+
+
+def conformal_quantile(scores: FloatArray, level: float) -> float:
+    """The ⌈(n + 1) · level⌉-th smallest score: a new score lies below it with probability ≥ level.
+
+    Raises:
+        ValueError: too few scores for that level.
+
+    Source: Lei, G'Sell, Rinaldo, Tibshirani, Wasserman, JASA 2018, section 2.2.
+
+    >>> conformal_quantile(np.arange(1.0, 10.0), 0.9), conformal_quantile(np.arange(1.0, 10.0), 0.8)
+    (9.0, 8.0)
+    """
+    rank = math.ceil((len(scores) + 1) * level - 1e-9)
+    if rank > len(scores):
+        least = math.ceil(level / (1 - level) - 1e-9)
+        raise ValueError(f"{len(scores)} scores are too few for level {level:g}: at least {least}")
+    return float(np.sort(scores)[rank - 1])
+
+
+def merged_edges(ages: FloatArray, edges: tuple[float, ...] = EDGES, least: int = _LEAST) -> tuple[float, ...]:
+    """The edges that leave at least `least` ages in each band: the fallback for bands with few faces.
+
+    The smallest band joins its smaller neighbour until all have enough. The bands depend on the ages alone, never on
+    the errors, so the errors within a merged band are still exchangeable and its quantile still holds.
+
+    >>> merged_edges(np.array([1.0] * 70 + [15.0] * 10 + [40.0] * 70), (4.0, 20.0), 60)
+    (20.0,)
+    """
+    kept = list(edges)
+    while kept:
+        counts = np.bincount(np.searchsorted(kept, ages, side="right"), minlength=len(kept) + 1)
+        worst = int(counts.argmin())
+        if counts[worst] >= least:
+            break
+        # Drop the edge towards the smaller neighbour.
+        below = counts[worst - 1] if worst > 0 else np.inf
+        above = counts[worst + 1] if worst < len(kept) else np.inf
+        kept.pop(worst - 1 if below <= above else worst)
+    return tuple(kept)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bands:
+    """Scores in bands: one quantile a band, and how many scores each has."""
+
+    edges: tuple[float, ...]
+    quantiles: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+def _in_bands(scores: FloatArray, ages: FloatArray, edges: tuple[float, ...], level: float) -> _Bands:
+    band = np.searchsorted(edges, ages, side="right")
+    count = range(len(edges) + 1)
+    return _Bands(
+        edges,
+        tuple(conformal_quantile(scores[band == b], level) for b in count),
+        tuple(int((band == b).sum()) for b in count),
+    )
+
+
+def label_conditional(scores: FloatArray, truths: FloatArray, edges: tuple[float, ...], level: float) -> _Bands:
+    """A threshold on the scores for each band of the true age: `level` on the whole, hardly less in any band.
+
+    Each band's threshold is its own quantile at `level` − `BAND_SLACK`, or one common threshold where that is
+    higher; the common one is chosen so that all faces together have the level. So within each band the guarantee is
+    exact, at `level` − `BAND_SLACK`; that of the whole is so too, and comes out at the level itself up to the
+    error of choosing both on the same faces (see docs/trust.md).
+    """
+    own = _in_bands(scores, truths, edges, level - BAND_SLACK)
+    limits = np.asarray(own.quantiles)[np.searchsorted(edges, truths, side="right")]
+    # What its band holds already needs no common threshold: it counts as the smallest of scores.
+    common = conformal_quantile(np.where(scores <= limits, 0.0, scores), level)
+    return _Bands(edges, tuple(max(quantile, common) for quantile in own.quantiles), own.counts)
+
+
+def _interval_tables(faces: Labelled, level: float) -> list[IntervalTable]:
+    errors = np.abs(faces.years - faces.truths)
+    scores = errors / np.maximum(faces.std_years, _FLOOR)
+    by_truth = merged_edges(faces.truths, TRUE_EDGES, _LEAST_TRUE)
+    makers: list[tuple[str, bool, Callable[[], _Bands]]] = [
+        ("label-conditional", True, lambda: label_conditional(scores, faces.truths, by_truth, level)),
+        ("mondrian", True, lambda: _in_bands(scores, faces.years, merged_edges(faces.years), level)),
+        ("normalised", True, lambda: _in_bands(scores, faces.years, (), level)),
+        ("plain", False, lambda: _in_bands(errors, faces.years, (), level)),
+    ]
+    tables = []
+    for kind, normalised, make in makers:
+        bands = make()
+        fields = {
+            "kind": kind,
+            "level": level,
+            "edges": bands.edges,
+            # Rounded up, so that the face at the quantile itself stays inside.
+            "radii": tuple(math.ceil(radius * 1e4) / 1e4 for radius in bands.quantiles),
+            "counts": bands.counts,
+            "normalised": normalised,
+            "spread_floor": _FLOOR if normalised else 0.0,
+        }
+        tables.append(IntervalTable.model_validate(fields))
+    return tables
+
+
+def _density_table(faces: Labelled, spec: AgeSpec, level: float) -> DensityTable | None:
+    spans = class_spans(spec)
+    if spans is None or faces.probs_over_ages is None:
+        return None
+    scores = true_masses(faces.probs_over_ages, faces.truths, spans)
+    # Each band's own quantile, and no more: a set, unlike an interval, gains nothing by filling its gaps.
+    bands = _in_bands(scores, faces.truths, merged_edges(faces.truths, TRUE_EDGES, _LEAST_TRUE), level)
+    masses = tuple(min(math.ceil(mass * 1e6) / 1e6, 1.0) for mass in bands.quantiles)
+    return DensityTable(level=level, edges=bands.edges, masses=masses, counts=bands.counts)
+
+
+def calibrate(
+    faces: Labelled,
+    spec: AgeSpec,
+    data: str,
+    *,
+    levels: Sequence[float] = LEVELS,
+    count: int | None = None,
+    date: str | None = None,
+) -> Calibration:
+    """All tables of a card. Intervals are served from the bands of the true age ("label-conditional").
+
+    Args:
+        faces: that the model did not learn from.
+        spec: the card's age, for the classes of its distribution.
+        data: what these faces are, for the card.
+        levels: of the intervals and sets.
+        count: of faces, where some were predicted more than once; by default as many as there are rows.
+        date: ISO 8601, for the card.
+
+    Raises:
+        ValueError: too few faces for a level; the message says how many it needs.
+    """
+    sets = [_density_table(faces, spec, level) for level in levels]
+    return Calibration(
+        data=data,
+        intervals=tuple(table for level in levels for table in _interval_tables(faces, level)),
+        served="label-conditional",
+        sets=tuple(table for table in sets if table is not None),
+        faces=len(faces.truths) if count is None else count,
+        date=date,
+        sha256=faces.sha256,
+    )
+
+
+def fit_temperature(female_probability: FloatArray, is_female: BoolArray) -> float:
+    """The temperature that makes the stated labels likeliest, by golden-section search over 0.2 to 5.
+
+    Source: Guo, Pleiss, Sun, Weinberger: «On Calibration of Modern Neural Networks», ICML 2017, section 4.2.
+
+    >>> p = np.array([0.99] * 10)
+    >>> fit_temperature(p, np.array([True] * 9 + [False])) > 1.5
+    True
+    """
+    share = np.clip(female_probability, 1e-6, 1 - 1e-6)
+    log_odds = np.log(share / (1 - share)) * np.where(is_female, 1.0, -1.0)
+
+    def loss(log_temperature: float) -> float:
+        return float(np.logaddexp(0.0, -log_odds / np.exp(log_temperature)).mean())
+
+    low, high, golden = np.log(0.2), np.log(5.0), (5**0.5 - 1) / 2
+    for _ in range(60):
+        left, right = high - golden * (high - low), low + golden * (high - low)
+        low, high = (low, right) if loss(left) < loss(right) else (left, high)
+    return float(np.exp((low + high) / 2))
+
+
+def count_verdicts(
+    years: FloatArray, truths: FloatArray, data: str, *, thresholds: Sequence[float] = THRESHOLDS
+) -> tuple[VerifyTable, ...]:
+    """For each threshold, how the verdicts on these faces came out, for several challenge ages at once.
+
+    Nothing is declined in these counts. A threshold that has no faces on one side gets no table.
+
+    Args:
+        years: estimates (n,).
+        truths: true ages (n,).
+        data: what these faces are, for the card.
+        thresholds: years.
+
+    >>> (table,) = count_verdicts(np.array([26.0, 17.0, 17.5]), np.array([17.0, 16.0, 20.0]), "x", thresholds=[18])
+    >>> table.under, table.over, table.failed_over, dict(zip(table.buffers, table.passed_under))[7.0]
+    (2, 1, 1, 1)
+    """
+    tables = []
+    for threshold in thresholds:
+        over, failed = truths >= threshold, years < threshold
+        passed = [years >= threshold + buffer for buffer in BUFFERS]
+        if over.all() or not over.any():
+            continue
+        tables.append(
+            VerifyTable(
+                threshold=float(threshold),
+                under=int((~over).sum()),
+                over=int(over.sum()),
+                failed_under=int((failed & ~over).sum()),
+                failed_over=int((failed & over).sum()),
+                buffers=BUFFERS,
+                passed_under=tuple(int((p & ~over).sum()) for p in passed),
+                passed_over=tuple(int((p & over).sum()) for p in passed),
+                data=data,
+            )
+        )
+    return tuple(tables)
