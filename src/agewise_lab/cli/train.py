@@ -24,17 +24,22 @@ def train(
     output: Annotated[Path, typer.Option(help="Folder of checkpoints and logs; a run found there goes on.")],
     threads: Annotated[int, typer.Option(help="Threads of PyTorch.")] = 1,
     workers: Annotated[int, typer.Option(help="Processes that prepare batches.")] = 1,
+    teacher: Annotated[Path | None, typer.Option(help="A finished run whose last network teaches this one.")] = None,
+    distill: Annotated[float, typer.Option(help="Weight of the teacher's answers.")] = 0.5,
 ) -> None:
     """Train a recipe, or go on with a run that was interrupted."""
     from agewise_lab.recipes import find_recipe
     from agewise_lab.store.crops import open_store
     from agewise_lab.store.split import hash_split
     from agewise_lab.training.run import train as run_training
+    from agewise_lab.training.teacher import with_teacher
 
     try:
         config = find_recipe(recipe)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    if teacher is not None:
+        config = with_teacher(config, teacher, distill=distill)
     opened = open_store(store, in_memory=True)
     run_training(config, opened, hash_split(opened), output, threads=threads, workers=workers)
 

@@ -18,6 +18,9 @@ class NetConfig:
         learning_rate: the peak of the one-cycle schedule.
         teacher: name of another network of the same run whose current answers it also learns from.
         distill: weight of the teacher's answers, 0 to 1; the labels have the rest.
+        frozen: folder of a finished run, or one of its checkpoints. This network is then not trained: it has the
+            averaged weights of the network of the same name there, and only teaches.
+        mirrored: a frozen network answers with the mean of a crop's and its mirror image's probabilities.
     """
 
     name: str
@@ -25,12 +28,16 @@ class NetConfig:
     learning_rate: float = 3e-3
     teacher: str | None = None
     distill: float = 0.5
+    frozen: str | None = None
+    mirrored: bool = True
 
     def __post_init__(self) -> None:
         if not self.name or "." in self.name:
             raise ValueError(f"a network's name is part of its weights' names and holds no dot, got {self.name!r}")
         if not 0.0 <= self.distill <= 1.0:
             raise ValueError(f"distill is a share, 0 to 1, got {self.distill}")
+        if self.frozen is not None and self.teacher is not None:
+            raise ValueError(f"{self.name}: a frozen network learns nothing, so it has no teacher; leave one out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +46,7 @@ class TrainConfig:
 
     Args:
         name: of the recipe.
-        nets: the networks; a teacher stands before its students.
+        nets: the networks; a teacher stands before its students, the network that is released last.
         epochs: passes over as many crops as the training split has.
         batch: crops a step.
         sizes: (share of the run, side in pixels) in order: up to that share, crops have that side.
@@ -74,6 +81,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if not self.nets:
             raise ValueError(f"{self.name}: a run trains at least one network, got none")
+        if all(net.frozen is not None for net in self.nets):
+            raise ValueError(f"{self.name}: a run trains at least one network, but all of its networks are frozen")
         seen: set[str] = set()
         for net in self.nets:
             if net.name in seen:
@@ -86,6 +95,11 @@ class TrainConfig:
         shares = [share for share, _ in self.sizes]
         if not shares or shares != sorted(set(shares)) or shares[-1] != 1.0:
             raise ValueError(f"the shares of sizes must rise and end at 1.0, got {self.sizes}")
+
+    @property
+    def trained(self) -> tuple[NetConfig, ...]:
+        """The networks that are not frozen."""
+        return tuple(net for net in self.nets if net.frozen is None)
 
     def size_at(self, epoch: int) -> int:
         """Side of the crops in an epoch."""

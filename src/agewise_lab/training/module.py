@@ -2,7 +2,8 @@
 
 A student learns from the labels and from its teacher's current answers on the same augmented crops
 (online distillation: Zhang et al., «Deep Mutual Learning», CVPR 2018, in one direction). One run, one
-pass over the data, gives the small network and the large one.
+pass over the data, gives the small network and the large one. A teacher may also come, finished, from
+another run: see `agewise_lab.training.teacher`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from agewise_lab.losses.label_distribution import (
     soft_cross_entropy,
 )
 from agewise_lab.training.config import NetConfig, TrainConfig
+from agewise_lab.training.teacher import FrozenTeacher
 
 Logits = tuple[Tensor, Tensor]
 
@@ -34,9 +36,11 @@ class AgeGenderModule(lightning.LightningModule):
         super().__init__()
         self.config = config
         self.steps = steps
-        self.nets = nn.ModuleDict({net.name: CompactNet(net.architecture) for net in config.nets})
+        self.nets = nn.ModuleDict({net.name: CompactNet(net.architecture) for net in config.trained})
         self.nets.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.register_buffer("class_ages", torch.arange(config.nets[0].architecture.ages, dtype=torch.float32))
+        # In a plain dict: no part of the weights that are trained, averaged and kept in checkpoints.
+        self._frozen = {net.name: FrozenTeacher(net) for net in config.nets if net.frozen is not None}
         self._errors: dict[str, list[Tensor]] = {}
 
     def _images(self, batch: dict[str, Tensor]) -> Tensor:
@@ -54,9 +58,9 @@ class AgeGenderModule(lightning.LightningModule):
         weight_B = gender_weight(batch["age"])
         image, age_BA, age_B, female_B = self._mixed(self._images(batch), age_BA, batch["age"], batch["is_female"])
         gender_BG = torch.stack([female_B, 1 - female_B], dim=1)
-        answers: dict[str, Logits] = {}
+        answers: dict[str, Logits] = {name: teacher(image) for name, teacher in self._frozen.items()}
         total = torch.zeros(())
-        for net in self.config.nets:
+        for net in self.config.trained:
             age, gender = (x.float() for x in self.nets[net.name](image))
             answers[net.name] = age, gender
             teacher = answers.get(net.teacher) if net.teacher else None
@@ -94,7 +98,7 @@ class AgeGenderModule(lightning.LightningModule):
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
         image = self._images(batch)
         kind = "aligned" if bool(batch["is_aligned"]) else "whole"
-        for net in self.config.nets:
+        for net in self.config.trained:
             age, gender = (x.float() for x in self.nets[net.name](image))
             error = (expected_age(age, self.class_ages) - batch["age"]).abs()
             right = ((gender[:, 0] > gender[:, 1]) == (batch["is_female"] > 0.5)).float()
@@ -109,7 +113,7 @@ class AgeGenderModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         groups, peaks = [], []
-        for net in self.config.nets:
+        for net in self.config.trained:
             for decayed in (True, False):
                 weights = [w for w in self.nets[net.name].parameters() if (w.ndim > 1) == decayed]
                 groups.append({"params": weights, "weight_decay": self.config.weight_decay if decayed else 0.0})

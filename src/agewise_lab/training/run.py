@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import platform
 from pathlib import Path
@@ -20,6 +19,8 @@ from agewise_lab.store.split import Split
 from agewise_lab.training.config import TrainConfig
 from agewise_lab.training.data import Batch, PlainBatches, TrainBatches
 from agewise_lab.training.module import AgeGenderModule
+from agewise_lab.training.plain import to_plain, with_defaults
+from agewise_lab.training.teacher import check_teachers
 
 
 class CropData(lightning.LightningDataModule):
@@ -64,7 +65,7 @@ class SameDraws(lightning.Callback):
 
 def _describe(config: TrainConfig, split: Split) -> dict[str, Any]:
     about = {
-        "config": dataclasses.asdict(config),
+        "config": to_plain(config),
         "split": split.digest,
         "count": [len(split.train), len(split.validation), len(split.holdout)],
         "versions": {
@@ -84,6 +85,8 @@ def _note_run(folder: Path, about: dict[str, Any], *, resumed: bool) -> None:
         path.write_text(json.dumps(about, indent=2))
         return
     before = json.loads(path.read_text()) if path.exists() else {}
+    if "config" in before:  # settings that came later had the values that are their defaults now
+        before["config"] = with_defaults(before["config"])
     for key in ("config", "split"):
         if key in before and before[key] != about[key]:
             raise ValueError(f"{folder} holds a run with another {key}: go on with that one, or name another folder")
@@ -117,6 +120,7 @@ def train(
     steps = config.epochs * (len(split.train) // config.batch)
     if steps == 0:
         raise ValueError(f"{len(split.train)} pictures to train on are fewer than a batch of {config.batch}")
+    check_teachers(config, split.digest)
     last = folder / "last.ckpt"
     resumed = last.exists()
     folder.mkdir(parents=True, exist_ok=True)
