@@ -14,7 +14,18 @@ import pytest
         ("datasets.utkface", 2),
         ("evaluation.calibration", 3),
         ("evaluation.metrics", 8),
+        ("heads.ordinal", 1),
+        ("heads.stagewise", 1),
+        ("losses.bins", 5),
+        ("losses.classification", 14),
+        ("losses.distribution", 8),
+        ("losses.gender", 5),
         ("losses.label_distribution", 6),
+        ("losses.ordinal", 10),
+        ("losses.regression", 8),
+        ("losses.targets", 10),
+        ("losses.tasks", 4),
+        ("training.teacher", 1),
     ],
 )
 def test_worked_numbers(module: str, least: int) -> None:
