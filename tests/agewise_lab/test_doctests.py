@@ -11,6 +11,9 @@ import pytest
 @pytest.mark.parametrize(
     ("module", "least"),
     [
+        ("architectures.count", 2),
+        ("architectures.layers", 1),
+        ("architectures.ssrnet", 2),
         ("datasets.utkface", 2),
         ("evaluation.calibration", 3),
         ("evaluation.metrics", 8),

@@ -136,8 +136,7 @@ def soft_stagewise(
     >>> soft_stagewise([(p, zero, torch.zeros(1, 3))], age_range=90.0).tolist()
     [30.0]
     """
-    total = stages[0][1].new_zeros(len(stages[0][1]))
-    width = torch.ones_like(total)
+    total, width = stages[0][1].new_zeros(()), stages[0][1].new_ones(())
     for probs, delta, eta in stages:
         count = probs.shape[1]
         width = width * count * (1 + lambda_d * delta[:, 0])
