@@ -46,11 +46,19 @@ def _read(kind: Any, value: Any, where: str) -> Any:
         if value not in parts:
             raise ValueError(f"{where}: expected one of {', '.join(map(str, parts))}, got {value!r}")
         return value
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ValueError(f"{where}: expected names with values, got {value!r}")
+        return {name: _frozen(part) for name, part in value.items()}
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
     raise ValueError(f"{where}: expected {kind.__name__}, got {value!r}")
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
 def _read_fields(kind: Any, value: Any, where: str) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agewise_lab.architectures.compact import CompactNet
+from agewise_lab.architectures.compact import CompactConfig, CompactNet
 from agewise_lab.training.config import NetConfig, TrainConfig
 from agewise_lab.training.plain import from_plain
 
@@ -25,6 +25,7 @@ class FrozenTeacher:
     def __init__(self, config: NetConfig) -> None:
         assert config.frozen is not None
         self._mirrored = config.mirrored
+        assert isinstance(config.architecture, CompactConfig), "held by TrainConfig"
         self._net = CompactNet(config.architecture).eval().requires_grad_(False)
         self._net.load_state_dict(averaged_weights(checkpoint_of(config.frozen), config.name))
         self._net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -63,17 +64,19 @@ def checkpoint_of(place: str | Path) -> Path:
     return path
 
 
-def averaged_weights(checkpoint: Path, name: str) -> dict[str, Tensor]:
-    """The averaged weights of the network `name` in a checkpoint.
+def averaged_weights(checkpoint: Path, name: str, *, or_last: bool = False) -> dict[str, Tensor]:
+    """The averaged weights of the network `name` in a checkpoint; with `or_last` of its last one, if it has none such.
 
     Raises:
         ValueError: no network of that name is in it; the message lists those that are.
     """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    known = list(dict.fromkeys(key.split(".")[1] for key in state if key.startswith("nets.")))
+    if or_last and known and name not in known:
+        name = known[-1]
     prefix = f"nets.{name}."
     weights = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
     if not weights:
-        known = sorted({key.split(".")[1] for key in state if key.startswith("nets.")})
         raise ValueError(f"{checkpoint} holds no network {name!r}; it holds {', '.join(known)}")
     return weights
 

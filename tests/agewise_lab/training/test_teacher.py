@@ -95,7 +95,7 @@ def test_the_loss_is_against_the_teachers_answers_on_the_same_crops(
     config = with_teacher(make_config(expectation_weight=0.0, gender_weight=0.0, mixup=0.0), finished, distill=1.0)
     module = AgeGenderModule(config, steps=10)
     monkeypatch.setattr(AgeGenderModule, "global_step", 10)
-    monkeypatch.setattr(AgeGenderModule, "log", lambda *_, **__: None)
+    monkeypatch.setattr(AgeGenderModule, "_log", lambda *_, **__: None)
     image = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8)
     batch = {"image": image, "age": torch.full((4,), 30.0), "is_female": torch.ones(4)}
     loss = module.eval().training_step(batch, 0)
