@@ -100,23 +100,26 @@ class Progress(lightning.Callback):
             text = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
             self._bar = tqdm(total=trainer.num_training_batches, desc=text, unit="batch", file=sys.stderr)
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         if self._bar is None:
             return
         self._bar.update()
         if time.monotonic() - self._shown > 1.0:
             self._shown = time.monotonic()
-            self._bar.set_postfix(self._figures(trainer), refresh=False)
+            self._bar.set_postfix(self._figures(trainer, pl_module), refresh=False)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if self._bar is not None:
-            self._bar.set_postfix(self._figures(trainer))
+            self._bar.set_postfix(self._figures(trainer, pl_module))
             self._bar.close()
             self._bar = None
 
     @staticmethod
-    def _figures(trainer: lightning.Trainer) -> dict[str, str]:
-        running = trainer.progress_bar_metrics  # means over the epoch so far
-        checked = {name: value for name, value in trainer.callback_metrics.items() if name.endswith("whole_mae")}
-        shown = {**running, **checked}
-        return {name: f"{float(value):.2f}" for name, value in shown.items() if name.endswith("_mae")}
+    def _figures(trainer: lightning.Trainer, module: lightning.LightningModule) -> dict[str, str]:
+        """Mean errors in years: of the epoch so far, and of the last check."""
+        assert isinstance(module, AgeGenderModule)
+        shown = {f"{name} mae": float(total) / count for name, (total, count) in module.running_mae.items()}
+        for name, value in trainer.callback_metrics.items():
+            if name.endswith("/whole_mae"):
+                shown[f"{name.removesuffix('/whole_mae')} checked"] = float(value)
+        return {name: f"{value:.2f}" for name, value in shown.items()}

@@ -62,7 +62,8 @@ def _part(name: str) -> int:
 def plot_runs(runs: Sequence[Curves], output: Path) -> None:
     """Draw the curves of one or several runs in one figure, and write it as PNG.
 
-    Solid lines are of the validation part, dotted ones of training. A panel that no run has figures for is left out.
+    Solid lines are of the validation part, dotted ones of training. A panel that no run has figures for is left out,
+    and so is that of several runs' losses, which may be of different kinds, where there is another.
 
     Raises:
         ValueError: no run, or no figures at all.
@@ -72,6 +73,8 @@ def plot_runs(runs: Sequence[Curves], output: Path) -> None:
         for title, ends in _PANELS
         if (lines := [line for run in runs for line in _lines(run, ends, alone=len(runs) == 1)])
     ]
+    if len(runs) > 1 and len(panels) > 1:
+        panels = [panel for panel in panels if panel[0] != _PANELS[-1][0]]
     if not panels:
         raise ValueError("there is nothing to draw: the runs have no figures yet")
     figure = Figure(figsize=(5.6 * len(panels), 4.2), dpi=110, layout="constrained")

@@ -63,6 +63,8 @@ class AgeGenderModule(lightning.LightningModule):
         # In plain dicts: no part of the weights that are trained, averaged and kept in checkpoints.
         self._frozen = {net.name: FrozenTeacher(net) for net in config.nets if net.frozen is not None}
         self._sums: dict[str, Tensor] = {}
+        self.running_mae: dict[str, tuple[Tensor | float, int]] = {}
+        """Of each network with an age, the sum over the epoch's batches so far of their mean errors, and how many."""
 
     def _images(self, batch: dict[str, Tensor]) -> Tensor:
         return batch["image"].to(torch.float32).div(255).contiguous(memory_format=torch.channels_last)
@@ -92,7 +94,10 @@ class AgeGenderModule(lightning.LightningModule):
             figures |= {f"train_{task}_loss": part for task, part in (learned.parts or {}).items()}
             for name, value in figures.items():
                 if value is not None:
-                    self._log(f"{net.name}/{name}", value, shown=name == "train_mae")
+                    self._log(f"{net.name}/{name}", value)
+            if learned.error is not None:
+                total_error, count = self.running_mae.get(net.name, (0.0, 0))
+                self.running_mae[net.name] = (total_error + learned.error.detach(), count + 1)
             self._count_clipped(net.name, batch)
         if not torch.isfinite(total):
             raise LossNotFiniteError(self.global_step, batch)
@@ -102,9 +107,8 @@ class AgeGenderModule(lightning.LightningModule):
         found = self.uncertainty[name] if name in self.uncertainty else None  # noqa: SIM401 - a ModuleDict has no get
         return found if isinstance(found, UncertaintyWeights) else None
 
-    def _log(self, name: str, value: Tensor, *, shown: bool = False) -> None:
-        many = self.trainer.world_size > 1
-        self.log(name, value, on_step=False, on_epoch=True, prog_bar=shown, sync_dist=many)
+    def _log(self, name: str, value: Tensor) -> None:
+        self.log(name, value, on_step=False, on_epoch=True, sync_dist=self.trainer.world_size > 1)
 
     def _count_clipped(self, name: str, batch: dict[str, Tensor]) -> None:
         """Labels that the age head cannot give, as a sum over the epoch."""
@@ -154,6 +158,7 @@ class AgeGenderModule(lightning.LightningModule):
         return figures
 
     def on_train_epoch_start(self) -> None:
+        self.running_mae.clear()
         self.nets.train()
         for module in modules_held(self.nets, self.config, self.current_epoch):
             module.eval()  # batch norms of parts that stand still keep their statistics

@@ -146,6 +146,22 @@ def test_what_a_run_tells_of_itself(tmp_path: Path, store: CropStore, run_config
     assert best["epoch"] == int(np.argmin(checked))
 
 
+def test_a_bar_shows_the_error_as_it_goes(
+    tmp_path: Path, store: CropStore, run_config: Callable[..., TrainConfig], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(run_config(epochs=2), store, SPLIT, tmp_path, threads=1, workers=0, progress=True)
+    shown = capsys.readouterr().err
+    assert "epoch 1/2" in shown
+    last = shown.splitlines()[-1].split("\r")[-1]
+    logged = [row for row in _metrics(tmp_path) if row["epoch"] == "1"]
+    mae, checked = (
+        next(float(row[f"net/{name}"]) for row in logged if row[f"net/{name}"]) for name in ("train_mae", "whole_mae")
+    )
+    assert f"net mae={mae:.2f}" in last
+    assert f"net checked={checked:.2f}" in last
+    assert "4/4" in last
+
+
 def test_a_run_stops_where_nothing_gets_better(
     tmp_path: Path, store: CropStore, run_config: Callable[..., TrainConfig]
 ) -> None:

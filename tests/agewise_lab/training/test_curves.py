@@ -51,6 +51,14 @@ def test_pictures_have_a_panel_for_what_there_is(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.png", "two.png"]
 
 
+def test_losses_of_several_runs_are_not_set_side_by_side(tmp_path: Path) -> None:
+    run = Curves("a", {"a/whole_mae": [(1, 9.0), (2, 7.0)], "a/train_loss": [(1, 3.0), (2, 2.0)]})
+    plot_runs([run], tmp_path / "one.png")
+    plot_runs([run, run], tmp_path / "two.png")
+    plot_runs([Curves("b", {"b/train_loss": [(1, 3.0)]})] * 2, tmp_path / "losses.png")
+    assert [_panels(tmp_path / f"{name}.png") for name in ("one", "two", "losses")] == [2, 1, 1]
+
+
 def test_nothing_to_draw(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nothing to draw"):
         plot_runs([Curves("a", {})], tmp_path / "none.png")
