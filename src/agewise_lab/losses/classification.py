@@ -107,7 +107,8 @@ def unimodal_concentrated(
     falling after it. A class of ages: m's distance from it; no order is asked for inside it.
 
     Source: Li, Wang, Fan, Wang, Li, Ding: «Unimodal-Concentrated Loss: Fully Adaptive Label Distribution
-    Learning for Ordinal Regression», CVPR 2022. The variance is kept at or above 0.01 here.
+    Learning for Ordinal Regression», CVPR 2022; its authors' code is not public. The variance is kept at or above 0.01
+    here.
 
     >>> from agewise_lab.losses.targets import age_target
     >>> t = age_target(torch.tensor([2.0]), most=2.0)
