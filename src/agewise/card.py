@@ -109,7 +109,29 @@ class SoftStagewiseAge(_Part):
         return self
 
 
-AgeSpec = Annotated[ExpectationAge | BinsAge | RegressionAge | SoftStagewiseAge, Field(discriminator="kind")]
+class OrdinalAge(_Part):
+    """A row of questions «older than class k?», one number a threshold. See `agewise.decode.ordinal`.
+
+    With "sigmoid" the numbers are logits, with "none" probabilities. `conditional`: each question supposes
+    that the one before it was answered with yes (CORN).
+    """
+
+    kind: Literal["ordinal"] = "ordinal"
+    output: str
+    class_ages: tuple[float, ...] = Field(min_length=2)
+    activation: Literal["none", "sigmoid"] = "sigmoid"
+    conditional: bool = False
+
+    @model_validator(mode="after")
+    def _rising(self) -> OrdinalAge:
+        if list(self.class_ages) != sorted(set(self.class_ages)):
+            raise ValueError(f"class_ages must rise, got {self.class_ages}")
+        return self
+
+
+AgeSpec = Annotated[
+    ExpectationAge | BinsAge | RegressionAge | SoftStagewiseAge | OrdinalAge, Field(discriminator="kind")
+]
 
 
 class GenderSpec(_Part):

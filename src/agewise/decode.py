@@ -24,6 +24,7 @@ from agewise.card import (
     GenderSpec,
     IntervalKind,
     IntervalTable,
+    OrdinalAge,
     RegressionAge,
     SoftStagewiseAge,
 )
@@ -160,6 +161,26 @@ def soft_stagewise(
     return years * age_range, variance * age_range**2
 
 
+def ordinal(probs_older: FloatArray, conditional: bool = False) -> FloatArray:
+    """Distributions over A classes (n, A) from A − 1 answers to «older than class k?» (n, A − 1).
+
+    P(class k) = P(older than k − 1) − P(older than k). Where the answers are conditional, each on a yes to the
+    one before, P(older than k) is their product up to k. Answers that contradict each other, an older threshold
+    passed more likely than a younger one, count as the least one so far.
+
+    Source: Niu, Zhou, Wang, Gao, Hua: «Ordinal Regression with Multiple Output CNN for Age Estimation», CVPR
+    2016; Shi, Cao, Raschka: CORN, 2023, eq. 5, for the product. Both take the number of answers above one half
+    as the rank; agewise takes the expectation, as everywhere.
+
+    >>> ordinal(np.array([[0.75, 0.5]])).tolist(), ordinal(np.array([[0.75, 0.5]]), conditional=True).tolist()
+    ([[0.25, 0.25, 0.5]], [[0.25, 0.375, 0.375]])
+    """
+    older = np.cumprod(probs_older, axis=1) if conditional else np.minimum.accumulate(probs_older, axis=1)
+    edge = np.ones((len(older), 1))
+    distribution: FloatArray = np.concatenate([edge, older], axis=1) - np.concatenate([older, 0 * edge], axis=1)
+    return distribution
+
+
 def _array(outputs: Outputs, name: str) -> FloatArray:
     if name not in outputs:
         raise ModelError(f"the card names the output {name!r}; the network has {', '.join(outputs)}")
@@ -191,6 +212,22 @@ def _distribution(outputs: Outputs, name: str, activation: str, classes: int) ->
         )
     probs: FloatArray = np.clip(values, 0.0, None) / total
     return probs
+
+
+def _answers(outputs: Outputs, spec: OrdinalAge) -> FloatArray:
+    """Probabilities (n, thresholds) of each threshold's yes."""
+    values = _array(outputs, spec.output)
+    wanted = len(spec.class_ages) - 1
+    if values.ndim != 2 or values.shape[1] != wanted:
+        raise ModelError(f"the card promises {wanted} thresholds in {spec.output!r}; the network gave {values.shape}")
+    if spec.activation == "sigmoid":
+        return np.asarray(1 / (1 + np.exp(-np.clip(values, -50, 50))))
+    if (values < -_ROUNDING).any() or (values > 1 + _ROUNDING).any():
+        raise ModelError(
+            f"the card promises probabilities in {spec.output!r}; the network gave numbers outside 0 to 1. If they "
+            "are logits, the card's activation should be 'sigmoid'"
+        )
+    return np.clip(values, 0.0, 1.0)
 
 
 def _stages(outputs: Outputs, spec: SoftStagewiseAge) -> tuple[list[FloatArray], list[FloatArray], list[FloatArray]]:
@@ -234,6 +271,11 @@ def _decode_ages(outputs: Outputs, spec: AgeSpec) -> AgeEstimates:
             probs = _distribution(outputs, spec.output, spec.activation, len(bins))
             years, variance = class_bins(probs, bins)
             return AgeEstimates(years, np.sqrt(variance), probs, bins.mean(axis=1))
+        case OrdinalAge():
+            ages = np.asarray(spec.class_ages)
+            probs = ordinal(_answers(outputs, spec), spec.conditional)
+            years, variance = expectation(probs, ages)
+            return AgeEstimates(years, np.sqrt(variance), probs, ages)
         case RegressionAge():
             name = spec.log_variance_output
             logs = None if name is None else _column(outputs, name)

@@ -19,6 +19,7 @@ from agewise.card import (
     GenderSpec,
     IntervalTable,
     ModelCard,
+    OrdinalAge,
     RegressionAge,
     SoftStagewiseAge,
 )
@@ -96,6 +97,42 @@ def test_a_sure_distribution_has_no_variance_even_after_rounding() -> None:
     _, variance = decode.expectation(np.eye(3), ages)
     assert (variance >= 0).all()
     assert (variance < 1e-9).all()
+
+
+# ---------------------------------------------------------------- questions
+
+
+@pytest.mark.parametrize(
+    ("answers", "conditional", "probs"),
+    [
+        ([0.75, 0.5], False, [0.25, 0.25, 0.5]),
+        ([0.75, 0.5], True, [0.25, 0.375, 0.375]),
+        ([0.5, 0.75], False, [0.5, 0.0, 0.5]),  # a contradiction: the second counts as the first
+        ([0.0, 1.0], True, [1.0, 0.0, 0.0]),
+        ([1.0, 1.0], False, [0.0, 0.0, 1.0]),
+    ],
+)
+def test_questions_by_hand(answers: list[float], conditional: bool, probs: list[float]) -> None:
+    assert np.allclose(decode.ordinal(np.array([answers]), conditional), [probs], atol=1e-15)
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_questions_give_a_distribution(conditional: bool) -> None:
+    probs = decode.ordinal(rng(0).random((50, 100)), conditional)
+    assert (probs >= 0).all()
+    assert np.allclose(probs.sum(axis=1), 1)
+
+
+def test_questions_as_the_card_has_them() -> None:
+    spec = OrdinalAge(output="q", class_ages=(0.0, 10.0, 20.0))
+    logits = np.log(np.array([[3.0, 1.0]]))  # 0.75 and 0.5
+    got = decode.decode_ages({"q": logits}, spec)
+    assert got.years.tolist() == pytest.approx([12.5])
+    assert got.std_years.tolist() == pytest.approx([math.sqrt(0.25 * 100 + 0.5 * 400 - 12.5**2)])
+    with pytest.raises(ModelError, match=r"promises 2 thresholds in 'q'; the network gave \(1, 3\)"):
+        decode.decode_ages({"q": np.zeros((1, 3))}, spec)
+    with pytest.raises(ModelError, match="outside 0 to 1. If they are logits"):
+        decode.decode_ages({"q": np.array([[3.0, 0.5]])}, spec.model_copy(update={"activation": "none"}))
 
 
 # ---------------------------------------------------------------- bins

@@ -11,6 +11,9 @@ import pytest
 @pytest.mark.parametrize(
     ("module", "least"),
     [
+        ("architectures.count", 2),
+        ("architectures.layers", 1),
+        ("architectures.ssrnet", 2),
         ("datasets._imdb_wiki", 3),
         ("datasets._tables", 2),
         ("datasets.adience", 1),
@@ -32,7 +35,18 @@ import pytest
         ("evaluation.measures.paired", 3),
         ("evaluation.measures.rates", 3),
         ("evaluation.thresholds", 2),
+        ("heads.ordinal", 1),
+        ("heads.stagewise", 1),
+        ("losses.bins", 5),
+        ("losses.classification", 14),
+        ("losses.distribution", 8),
+        ("losses.gender", 5),
         ("losses.label_distribution", 6),
+        ("losses.ordinal", 10),
+        ("losses.regression", 8),
+        ("losses.targets", 10),
+        ("losses.tasks", 4),
+        ("training.teacher", 1),
     ],
 )
 def test_worked_numbers(module: str, least: int) -> None:

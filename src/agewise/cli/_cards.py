@@ -15,6 +15,7 @@ from agewise.card import (
     InputSpec,
     IntervalTable,
     ModelCard,
+    OrdinalAge,
     RegressionAge,
     read_card,
 )
@@ -139,6 +140,9 @@ def _age(spec: AgeSpec) -> str:
         return f"mean of a distribution over {len(spec.bins)} bins: {bins} years"
     if isinstance(spec, RegressionAge):
         return f"one number: output × {spec.scale:g} + {spec.offset:g} years"
+    if isinstance(spec, OrdinalAge):
+        low, *_, high = spec.class_ages
+        return f"{len(spec.class_ages) - 1} questions «older than …?», from {low:g} to {high:g} years"
     return f"soft stagewise regression in {len(spec.probs)} stages, 0 to {spec.age_range:g} years"
 
 

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from agewise_lab.architectures.base import Backbone, InputFormat
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompactConfig:
@@ -91,26 +93,88 @@ class Block(nn.Module):
         return torch.relu(y + self.shortcut(x_BCHW))
 
 
+def _features(config: CompactConfig) -> nn.Sequential:
+    """The stem and all blocks: 0..1 moved to about -2..2 → (n, widths[-1], h, w)."""
+    layers: list[nn.Module] = [_conv(3, config.stem, 2), nn.ReLU()]
+    inputs = config.stem
+    for stage, (width, depth) in enumerate(zip(config.widths, config.depths, strict=True)):
+        for i in range(depth):
+            stride = (config.first_stride if stage == 0 else 2) if i == 0 else 1
+            layers.append(Block(inputs, width, stride, config.squeeze))
+            inputs = width
+    return nn.Sequential(*layers)
+
+
 class CompactNet(nn.Module):
-    """The network; see the module's docstring."""
+    """The network with its own two heads, which the embedded models are; see the module's docstring."""
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__()
         self.config = config
-        layers: list[nn.Module] = [_conv(3, config.stem, 2), nn.ReLU()]
-        inputs = config.stem
-        for stage, (width, depth) in enumerate(zip(config.widths, config.depths, strict=True)):
-            for i in range(depth):
-                stride = (config.first_stride if stage == 0 else 2) if i == 0 else 1
-                layers.append(Block(inputs, width, stride, config.squeeze))
-                inputs = width
-        self.features = nn.Sequential(*layers)
+        self.features = _features(config)
         self.dropout = nn.Dropout(config.dropout)
-        self.age = nn.Linear(inputs, config.ages)
-        self.gender = nn.Linear(inputs, 2)
+        self.age = nn.Linear(config.widths[-1], config.ages)
+        self.gender = nn.Linear(config.widths[-1], 2)
 
     def forward(self, image_B3HW: Tensor) -> tuple[Tensor, Tensor]:
         """RGB 0..1, float (n, 3, size, size) → logits over ages (n, ages) and over (female, male) (n, 2)."""
         x = self.features((image_B3HW - 0.5) * 4.0).mean(dim=(2, 3))
         x = self.dropout(x)
         return self.age(x), self.gender(x)
+
+
+class CompactBackbone(Backbone):
+    """The same network up to the pooled features, for any heads. Its weights have the names of `CompactNet`'s.
+
+    Args:
+        config: its shape; `ages` says nothing here.
+    """
+
+    def __init__(self, config: CompactConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.input = InputFormat(size=config.size)
+        self.feature_count = config.widths[-1]
+        self.features = _features(config)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def groups(self) -> dict[str, list[nn.Module]]:
+        """The stem's convolution and the first stage, and the rest."""
+        layers = list(self.features)
+        first = 2 + self.config.depths[0]
+        return {"stem": layers[:first], "trunk": layers[first:]}
+
+    def forward(self, image_B3HW: Tensor) -> Tensor:
+        """RGB 0..1, float (n, 3, size, size) → pooled features (n, widths[-1])."""
+        pooled: Tensor = self.dropout(self.features((image_B3HW - 0.5) * 4.0).mean(dim=(2, 3)))
+        return pooled
+
+
+def agewise_s(
+    *,
+    size: int = 96,
+    stem: int = 16,
+    widths: tuple[int, ...] = (32, 64, 112, 160),
+    depths: tuple[int, ...] = (1, 1, 2, 1),
+    dropout: float = 0.1,
+    squeeze: int = 0,
+) -> CompactBackbone:
+    """The backbone of agewise-s: 0.89 M parameters, 36 M multiply-adds at 96 pixels."""
+    return CompactBackbone(
+        CompactConfig(
+            size=size, stem=stem, widths=widths, depths=depths, first_stride=2, dropout=dropout, squeeze=squeeze
+        )
+    )
+
+
+def agewise_m(
+    *,
+    size: int = 96,
+    stem: int = 32,
+    widths: tuple[int, ...] = (64, 128, 224, 320),
+    depths: tuple[int, ...] = (1, 1, 2, 1),
+    dropout: float = 0.2,
+    squeeze: int = 0,
+) -> CompactBackbone:
+    """The backbone of agewise-m: 3.57 M parameters, 142 M multiply-adds at 96 pixels."""
+    return agewise_s(size=size, stem=stem, widths=widths, depths=depths, dropout=dropout, squeeze=squeeze)

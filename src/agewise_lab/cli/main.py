@@ -7,18 +7,20 @@ import sys
 import typer
 
 from agewise.errors import AgewiseError, MissingExtraError
-from agewise_lab.cli import data, evaluate, gate, train
+from agewise_lab.cli import convert, data, evaluate, gate, train
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(data.app, name="data")
-app.command()(train.recipes)
+app.add_typer(train.recipes, name="recipes")
 app.command()(train.train)
+app.command()(train.plot)
 app.command()(train.release)
 app.command()(train.recard)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.protocols)
 app.command()(evaluate.card)
 app.command()(gate.gate)
+app.command()(convert.convert)
 
 
 def main() -> None:

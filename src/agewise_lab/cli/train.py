@@ -1,7 +1,8 @@
-"""`agewise-lab recipes`, `train`, `release`, `recard`: from a recipe to the file that ships."""
+"""`agewise-lab recipes`, `train`, `plot`, `release`, `recard`: from a recipe to the file that ships."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,34 +10,90 @@ import typer
 
 from agewise_lab.cli._options import Root, Store
 
+recipes = typer.Typer(invoke_without_command=True, help="List the recipes, or show one.")
 
-def recipes() -> None:
-    """List the recipes."""
-    from agewise_lab.recipes import RECIPES
 
-    for name, recipe in RECIPES.items():
-        typer.echo(f"{name}\t{(recipe.__doc__ or '').splitlines()[0]}")
+@recipes.callback()
+def _recipes(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_recipes()
+
+
+@recipes.command("list")
+def list_recipes() -> None:
+    """List the recipes and studies."""
+    from agewise_lab.recipes import RECIPES, STUDIES, about_recipe
+
+    for name in [*RECIPES, *STUDIES]:
+        typer.echo(f"{name}\t{about_recipe(name)}")
+
+
+@recipes.command()
+def show(recipe: Annotated[str, typer.Argument(help="A name from `agewise-lab recipes`.")]) -> None:
+    """Show all settings of a recipe, as `agewise-lab train RECIPE key=value` takes them; of a study its recipes."""
+    from agewise_lab.recipes import STUDIES, find_recipe
+    from agewise_lab.training.overrides import lines_of
+
+    try:
+        lines = list(STUDIES[recipe]) if recipe in STUDIES else lines_of(find_recipe(recipe))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    typer.echo("\n".join(lines))
 
 
 def train(
     recipe: Annotated[str, typer.Argument(help="A name from `agewise-lab recipes`.")],
     store: Store,
     output: Annotated[Path, typer.Option(help="Folder of checkpoints and logs; a run found there goes on.")],
+    changes: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change.")] = None,
     threads: Annotated[int, typer.Option(help="Threads of PyTorch.")] = 1,
     workers: Annotated[int, typer.Option(help="Processes that prepare batches.")] = 1,
+    teacher: Annotated[Path | None, typer.Option(help="A finished run whose last network teaches this one.")] = None,
+    distill: Annotated[float, typer.Option(help="Weight of the teacher's answers.")] = 0.5,
+    accelerator: Annotated[str, typer.Option(help="cpu, gpu, or auto.")] = "cpu",
+    devices: Annotated[int, typer.Option(help="How many of them; each trains on its part of every batch.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Only go on with a run; none there is an error.")] = False,
 ) -> None:
-    """Train a recipe, or go on with a run that was interrupted."""
-    from agewise_lab.recipes import find_recipe
+    """Train a recipe, or go on with a run that was interrupted. A study trains all of its recipes."""
+    from agewise_lab.recipes import find_runs
     from agewise_lab.store.crops import open_store
-    from agewise_lab.store.split import hash_split
+    from agewise_lab.training.overrides import override
     from agewise_lab.training.run import train as run_training
+    from agewise_lab.training.splits import split_named
+    from agewise_lab.training.teacher import with_teacher
 
     try:
-        config = find_recipe(recipe)
+        runs = [override(config, changes or []) for config in find_runs(recipe)]
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    folders = [output / config.name if len(runs) > 1 else output for config in runs]
+    if resume and not any((folder / "last.ckpt").is_file() for folder in folders):
+        raise typer.BadParameter(f"{output} holds no run to go on with: leave --resume out")
     opened = open_store(store, in_memory=True)
-    run_training(config, opened, hash_split(opened), output, threads=threads, workers=workers)
+    for config, folder in zip(runs, folders, strict=True):
+        taught = config if teacher is None else with_teacher(config, teacher, distill=distill)
+        run_training(
+            taught,
+            opened,
+            split_named(config.split, opened),
+            folder,
+            threads=threads,
+            workers=workers,
+            accelerator=accelerator,
+            devices=devices,
+            progress=sys.stderr.isatty(),
+        )
+
+
+def plot(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
+    output: Annotated[Path, typer.Option(help="The picture, a PNG.")],
+) -> None:
+    """Draw the training curves of several runs in one figure."""
+    from agewise_lab.training.curves import plot_runs, read_run
+
+    plot_runs([read_run(run) for run in runs], output)
+    typer.echo(str(output))
 
 
 def release(

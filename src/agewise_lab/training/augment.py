@@ -7,7 +7,8 @@ without augmentation is, by construction, the crop that is served.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -32,7 +33,14 @@ class AugmentConfig:
         blur: probability of a Gaussian blur, sigma 0.4-1.8 px, or a motion blur.
         noise: probability of sensor noise, sigma 2-14 of 255.
         jpeg: probability of JPEG at quality 15-85.
-        erase: probability of a random rectangle (2-25 % of the area) of noise or of one colour.
+        erase: probability of a random rectangle of noise or of one colour.
+        erase_area: least and largest share of the area that it takes.
+        erase_aspect: its largest ratio of height to width, or of width to height.
+        brightness: largest change of all pixels by one amount, in shares of 255.
+        crop: share of the side that a random crop leaves out, as 256 pixels to 227 are 0.113.
+        spread: "normal", the geometric changes as above; or "uniform", each up to its value, the zoom from 1 − scale to
+            1 + scale, all with the same chance.
+        each: with "uniform", the probability of each of them.
     """
 
     flip: float = 0.5
@@ -47,27 +55,41 @@ class AugmentConfig:
     noise: float = 0.15
     jpeg: float = 0.3
     erase: float = 0.3
+    erase_area: tuple[float, float] = (0.02, 0.25)
+    erase_aspect: float = math.exp(1.1)
+    brightness: float = 0.0
+    crop: float = 0.0
+    spread: Literal["normal", "uniform"] = "normal"
+    each: float = 1.0
 
     def weakened(self, share: float) -> AugmentConfig:
-        """The same with everything but the flip multiplied by `share`, 0 to 1."""
-        values = {name: getattr(self, name) * share for name in self.__slots__ if name != "flip"}
-        return AugmentConfig(flip=self.flip, **values)
+        """The same with everything but the flip and the random crop weakened to a `share`, 0 to 1."""
+        kept = ("flip", "erase_area", "erase_aspect", "crop", "spread", "each")
+        names = [field.name for field in fields(self) if field.name not in kept]
+        return replace(self, **{name: getattr(self, name) * share for name in names})
 
 
 NO_AUGMENTATION = AugmentConfig(flip=0.0).weakened(0.0)
+"""Crops as they are served."""
 
 
 def _geometry(config: AugmentConfig, rng: np.random.Generator, side: int) -> FloatArray:
     """A transform (2, 3) from the stored crop's pixels to the unit square, about its centre."""
-    normal = np.clip(rng.standard_normal(6), -3, 3)
+    if config.spread == "normal":
+        normal = np.clip(rng.standard_normal(6), -3, 3)
+        zoom, stretch = math.exp(config.scale * normal[1]), math.exp(0.3 * config.scale * normal[5])
+    else:
+        normal = rng.uniform(-1, 1, 6) * (rng.random(6) < config.each)
+        zoom, stretch = 1 + config.scale * normal[1], 1.0
     angle = math.radians(config.rotate_degrees) * normal[0]
-    zoom = math.exp(config.scale * normal[1])
-    stretch = math.exp(0.3 * config.scale * normal[5])
     mirror = -1.0 if rng.random() < config.flip else 1.0
     cos, sin = math.cos(angle), math.sin(angle)
     linear = zoom * np.array([[cos, -sin], [sin, cos]]) @ np.array([[1.0, config.shear * normal[4]], [0.0, 1.0]])
     linear = linear @ np.diag([mirror * stretch, 1 / stretch])
     shift = config.shift * normal[2:4]
+    if config.crop > 0:  # a window of 1 − crop of the side, anywhere in it
+        linear = linear / (1 - config.crop)
+        shift = shift + rng.uniform(-0.5, 0.5, 2) * config.crop / (1 - config.crop)
     # x ↦ linear (x / side - 1/2) + 1/2 + shift
     return np.concatenate([linear / side, (0.5 + shift - linear @ [0.5, 0.5])[:, None]], axis=1)
 
@@ -96,6 +118,9 @@ def _degrade(image: UInt8Array, config: AugmentConfig, rng: np.random.Generator)
 
 def _recolour(image: UInt8Array, config: AugmentConfig, rng: np.random.Generator) -> UInt8Array:
     """Brightness, contrast, gamma, white balance, saturation."""
+    if config.brightness > 0:
+        change = rng.uniform(-config.brightness, config.brightness) * 255
+        image = np.clip(image + np.float32(change), 0, 255).astype(np.uint8)
     if rng.random() < config.colour:
         level = np.arange(256, dtype=np.float32) / 255
         gamma, contrast = math.exp(0.3 * rng.standard_normal()), math.exp(0.2 * rng.standard_normal())
@@ -123,7 +148,8 @@ def _corrupt(image: UInt8Array, config: AugmentConfig, rng: np.random.Generator)
         assert decoded is not None
         image = np.ascontiguousarray(decoded[:, :, ::-1], dtype=np.uint8)
     if rng.random() < config.erase:
-        area, aspect = rng.uniform(0.02, 0.25) * side * side, math.exp(rng.uniform(-1.1, 1.1))
+        bound = math.log(config.erase_aspect)
+        area, aspect = rng.uniform(*config.erase_area) * side * side, math.exp(rng.uniform(-bound, bound))
         height, width = (min(side, max(1, int(math.sqrt(area * r)))) for r in (aspect, 1 / aspect))
         top, left = rng.integers(0, side - height + 1), rng.integers(0, side - width + 1)
         shape = (height, width, 3) if rng.random() < 0.5 else (1, 1, 3)

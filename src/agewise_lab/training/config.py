@@ -3,9 +3,104 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from agewise_lab.architectures.compact import CompactConfig
 from agewise_lab.training.augment import AugmentConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadConfig:
+    """One head of a network.
+
+    Args:
+        name: one of `agewise_lab.heads.registry`'s of its task.
+        weight: factor of its loss.
+        options: of its layers and its loss, by name.
+    """
+
+    name: str
+    weight: float = 1.0
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """Any backbone with any heads, by name.
+
+    Args:
+        backbone: one of `agewise_lab.architectures.registry`'s.
+        size: side of the crops that it is served with, in pixels.
+        options: of the backbone, by name.
+        age, gender: the heads; None for a network of the other task alone.
+    """
+
+    backbone: str
+    size: int
+    options: dict[str, Any] = field(default_factory=dict)
+    age: HeadConfig | None = None
+    gender: HeadConfig | None = None
+
+    def __post_init__(self) -> None:
+        if self.age is None and self.gender is None:
+            raise ValueError(f"{self.backbone}: a network needs an age head, a gender head, or both; got none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerConfig:
+    """How weights move.
+
+    Args:
+        name: which method. "adam" takes weight decay as L2, "adamw" apart from the gradient.
+        momentum, nesterov: of "sgd".
+        decay_all: weight decay on biases and norms too.
+    """
+
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
+    momentum: float = 0.9
+    nesterov: bool = False
+    decay_all: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleConfig:
+    """The learning rate over a run, in shares of its peak.
+
+    Args:
+        name: "one-cycle" rises over `TrainConfig.warm_up` of the run, and falls by a cosine; "step" is multiplied by
+            `factor` at each milestone; "quarter" after each quarter of the run; "plateau" after more than `patience`
+            checks without a better figure; "cosine" rises over `warm_up` and falls to `least`; "constant" stays.
+        milestones: of "step", as shares of the run, rising.
+        factor: of "step", "quarter" and "plateau".
+        patience: of "plateau", in checks.
+        least: the smallest learning rate, as a share of the peak.
+    """
+
+    name: Literal["one-cycle", "step", "quarter", "plateau", "cosine", "constant"] = "one-cycle"
+    milestones: tuple[float, ...] = ()
+    factor: float = 0.1
+    patience: int = 8
+    least: float = 0.0
+
+    def __post_init__(self) -> None:
+        rising = list(self.milestones) == sorted(set(self.milestones))
+        if not rising or not all(0 < share < 1 for share in self.milestones):
+            raise ValueError(f"milestones are shares of the run, between 0 and 1 and rising, got {self.milestones}")
+        if (self.name == "step") != bool(self.milestones):
+            raise ValueError(f"milestones belong to the schedule 'step', got {self.milestones} for {self.name!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreezeConfig:
+    """Parts that stand still at first.
+
+    Args:
+        until: epochs for which they do.
+        parts: of "stem", "trunk" (`Backbone.groups`) and "heads".
+    """
+
+    until: int
+    parts: tuple[Literal["stem", "trunk", "heads"], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,23 +109,30 @@ class NetConfig:
 
     Args:
         name: by which it is logged and exported.
-        architecture: its shape.
-        learning_rate: the peak of the one-cycle schedule.
+        architecture: its shape: of the compact family as it was embedded first, or any network by name.
+        learning_rate: the peak of the schedule.
         teacher: name of another network of the same run whose current answers it also learns from.
         distill: weight of the teacher's answers, 0 to 1; the labels have the rest.
+        frozen: folder of a finished run, or one of its checkpoints. This network is then not trained: it has the
+            averaged weights of the network of the same name there, and only teaches.
+        mirrored: a frozen network answers with the mean of a crop's and its mirror image's probabilities.
     """
 
     name: str
-    architecture: CompactConfig
+    architecture: CompactConfig | ModelConfig
     learning_rate: float = 3e-3
     teacher: str | None = None
     distill: float = 0.5
+    frozen: str | None = None
+    mirrored: bool = True
 
     def __post_init__(self) -> None:
         if not self.name or "." in self.name:
             raise ValueError(f"a network's name is part of its weights' names and holds no dot, got {self.name!r}")
         if not 0.0 <= self.distill <= 1.0:
             raise ValueError(f"distill is a share, 0 to 1, got {self.distill}")
+        if self.frozen is not None and self.teacher is not None:
+            raise ValueError(f"{self.name}: a frozen network learns nothing, so it has no teacher; leave one out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +141,7 @@ class TrainConfig:
 
     Args:
         name: of the recipe.
-        nets: the networks; a teacher stands before its students.
+        nets: the networks; a teacher stands before its students, the network that is released last.
         epochs: passes over as many crops as the training split has.
         batch: crops a step.
         sizes: (share of the run, side in pixels) in order: up to that share, crops have that side.
@@ -50,9 +152,22 @@ class TrainConfig:
         balance: exponent: a picture of an age is drawn in proportion to (frequency of the age) ** -balance.
         augment: augmentation; weakened linearly to a third over the last `calm` share of the run.
         calm: see `augment`.
-        mixup: probability that a batch is mixed (Zhang et al. 2018), with Beta(0.3, 0.3).
-        ema: decay of the average of the weights, a step.
+        mixup: probability that a batch is mixed (Zhang et al. 2018), with Beta(alpha, alpha), for both tasks.
+        mixup_alpha: alpha.
+        ema: decay of the average of the weights, a step; 0 for none.
         seed: of weights, order and augmentation.
+        optimizer, schedule: how weights move, and how fast.
+        freeze: parts that stand still at first. Of networks by name.
+        task_weights: "fixed", the heads' own, or "uncertainty", learned (Kendall et al. 2018). Of networks by name.
+        views: which of the store's two crops are trained on: "both" (each time one by chance), "whole", "aligned".
+        precision: "bf16-mixed", "16-mixed" (on a GPU), or "32-true".
+        clip: largest norm of the gradient; 0 for any.
+        check_every: epochs from one look at the validation part to the next.
+        monitor: the figure that makes a checkpoint the best one and steers "plateau" and `patience`; "" for
+            "<last network>/whole_mae", or its whole_gender_error where it has no age.
+        patience: checks without a better figure after which the run stops; 0 for never.
+        start: folder of a run, or a checkpoint, whose weights of the same names and shapes the networks start with.
+        split: of the store, by name; see `agewise_lab.training.splits`.
     """
 
     name: str
@@ -68,24 +183,59 @@ class TrainConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     calm: float = 0.15
     mixup: float = 0.2
+    mixup_alpha: float = 0.3
     ema: float = 0.998
     seed: int = 1
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    freeze: tuple[FreezeConfig, ...] = ()
+    task_weights: Literal["fixed", "uncertainty"] = "fixed"
+    views: Literal["both", "whole", "aligned"] = "both"
+    precision: Literal["bf16-mixed", "16-mixed", "32-true"] = "bf16-mixed"
+    clip: float = 5.0
+    check_every: int = 2
+    monitor: str = ""
+    patience: int = 0
+    start: str | None = None
+    split: str = "hash"
 
     def __post_init__(self) -> None:
         if not self.nets:
             raise ValueError(f"{self.name}: a run trains at least one network, got none")
+        if all(net.frozen is not None for net in self.nets):
+            raise ValueError(f"{self.name}: a run trains at least one network, but all of its networks are frozen")
         seen: set[str] = set()
         for net in self.nets:
             if net.name in seen:
                 raise ValueError(f"two networks are named {net.name!r}: each needs a name of its own")
-            if net.architecture.ages != self.nets[0].architecture.ages:
+            if classes_of(net.architecture) != classes_of(self.nets[0].architecture):
                 raise ValueError(f"{net.name}: all networks of a run have the same age classes")
             if net.teacher is not None and net.teacher not in seen:
                 raise ValueError(f"{net.name}: teacher {net.teacher!r} must stand before it among {sorted(seen)}")
+            if isinstance(net.architecture, ModelConfig) and (net.teacher is not None or net.frozen is not None):
+                raise ValueError(f"{net.name}: only networks of the compact family teach and are taught")
+            if isinstance(net.architecture, CompactConfig) and (self.freeze or self.task_weights != "fixed"):
+                raise ValueError(f"{net.name}: freezing and learned task weights are for networks by name")
             seen.add(net.name)
         shares = [share for share, _ in self.sizes]
         if not shares or shares != sorted(set(shares)) or shares[-1] != 1.0:
             raise ValueError(f"the shares of sizes must rise and end at 1.0, got {self.sizes}")
+        if self.epochs < 1 or self.batch < 1 or self.check_every < 1:
+            raise ValueError(
+                f"epochs, batch and check_every are 1 or more, got {self.epochs}, {self.batch} and {self.check_every}"
+            )
+
+    @property
+    def trained(self) -> tuple[NetConfig, ...]:
+        """The networks that are not frozen."""
+        return tuple(net for net in self.nets if net.frozen is None)
+
+    @property
+    def monitored(self) -> str:
+        """The figure that decides; see `monitor`."""
+        net = self.nets[-1]
+        ageless = isinstance(net.architecture, ModelConfig) and net.architecture.age is None
+        return self.monitor or f"{net.name}/whole_{'gender_error' if ageless else 'mae'}"
 
     def size_at(self, epoch: int) -> int:
         """Side of the crops in an epoch."""
@@ -97,3 +247,8 @@ class TrainConfig:
         left = (self.epochs - epoch - 0.5) / self.epochs
         calm = min(1.0, left / self.calm) if self.calm > 0 else 1.0
         return self.augment.weakened(1 / 3 + 2 / 3 * calm)
+
+
+def classes_of(architecture: CompactConfig | ModelConfig) -> int:
+    """Ages that a network of the compact family tells apart; 101 for all others, whose heads stand for themselves."""
+    return architecture.ages if isinstance(architecture, CompactConfig) else 101

@@ -2,7 +2,8 @@
 
 A student learns from the labels and from its teacher's current answers on the same augmented crops
 (online distillation: Zhang et al., «Deep Mutual Learning», CVPR 2018, in one direction). One run, one
-pass over the data, gives the small network and the large one.
+pass over the data, gives the small network and the large one. A teacher may also come, finished, from
+another run: see `agewise_lab.training.teacher`.
 """
 
 from __future__ import annotations
@@ -13,20 +14,31 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from agewise_lab.architectures.compact import CompactNet
-from agewise_lab.losses.label_distribution import (
-    expected_age,
-    gender_weight,
-    label_distribution,
-    soft_cross_entropy,
-)
-from agewise_lab.training.config import NetConfig, TrainConfig
+from agewise_lab.losses.tasks import UncertaintyWeights
+from agewise_lab.training.config import ModelConfig, TrainConfig
+from agewise_lab.training.learners import Logits, Mixed, age_error, learner_of
+from agewise_lab.training.networks import make_network, start_from
+from agewise_lab.training.optimizers import held_still, make_optimizer, make_schedule, modules_held
+from agewise_lab.training.teacher import FrozenTeacher
 
-Logits = tuple[Tensor, Tensor]
+_KINDS = ("whole", "aligned")
+
+
+class LossNotFiniteError(ValueError):
+    """A batch whose loss is NaN or infinite, with the batch."""
+
+    def __init__(self, step: int, batch: dict[str, Tensor]) -> None:
+        super().__init__(f"the loss is not finite at step {step}: lower the learning rate")
+        self.step, self.batch = step, batch
 
 
 class AgeGenderModule(lightning.LightningModule):
-    """Losses, optimiser and schedule of a `TrainConfig`."""
+    """Losses, optimiser and schedule of a `TrainConfig`.
+
+    Args:
+        config: the run.
+        steps: of the whole run.
+    """
 
     class_ages: Tensor
 
@@ -34,88 +46,135 @@ class AgeGenderModule(lightning.LightningModule):
         super().__init__()
         self.config = config
         self.steps = steps
-        self.nets = nn.ModuleDict({net.name: CompactNet(net.architecture) for net in config.nets})
+        self.lr_factor = 1.0
+        """What "plateau" has made of the learning rate so far."""
+        self.nets = nn.ModuleDict({net.name: make_network(net.architecture) for net in config.trained})
+        if config.start is not None:
+            for net in config.trained:
+                start_from(self.nets[net.name], net, config.start)
         self.nets.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.register_buffer("class_ages", torch.arange(config.nets[0].architecture.ages, dtype=torch.float32))
-        self._errors: dict[str, list[Tensor]] = {}
+        self.uncertainty = nn.ModuleDict(
+            {net.name: UncertaintyWeights(_tasks(net.architecture)) for net in config.trained}
+            if config.task_weights == "uncertainty"
+            else {}
+        )
+        if not isinstance(config.nets[0].architecture, ModelConfig):
+            self.register_buffer("class_ages", torch.arange(config.nets[0].architecture.ages, dtype=torch.float32))
+        # In plain dicts: no part of the weights that are trained, averaged and kept in checkpoints.
+        self._frozen = {net.name: FrozenTeacher(net) for net in config.nets if net.frozen is not None}
+        self._sums: dict[str, Tensor] = {}
+        self.running_mae: dict[str, tuple[Tensor | float, int]] = {}
+        """Of each network with an age, the sum over the epoch's batches so far of their mean errors, and how many."""
 
     def _images(self, batch: dict[str, Tensor]) -> Tensor:
         return batch["image"].to(torch.float32).div(255).contiguous(memory_format=torch.channels_last)
 
-    def _mixed(self, image: Tensor, age_BA: Tensor, age_B: Tensor, female_B: Tensor) -> tuple[Tensor, ...]:
+    def mixed(self, batch: dict[str, Tensor]) -> Mixed:
+        """The batch, with the chance that the run gives to it mixed with itself (Zhang et al. 2018)."""
+        image, labels = self._images(batch), {name: value for name, value in batch.items() if name != "image"}
         if torch.rand(()) >= self.config.mixup:
-            return image, age_BA, age_B, female_B
-        share = torch.distributions.Beta(0.3, 0.3).sample()
-        other = torch.randperm(len(image))
-        return tuple(share * x + (1 - share) * x[other] for x in (image, age_BA, age_B, female_B))
+            return Mixed(image, labels)
+        alpha = self.config.mixup_alpha
+        share = torch.distributions.Beta(alpha, alpha).sample()
+        mixed = Mixed(image, labels, share.to(image.device), torch.randperm(len(image)).to(image.device))
+        return Mixed(mixed.mix(image), labels, mixed.share, mixed.other)
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
-        age_BA = label_distribution(batch["age"], self.class_ages)
-        weight_B = gender_weight(batch["age"])
-        image, age_BA, age_B, female_B = self._mixed(self._images(batch), age_BA, batch["age"], batch["is_female"])
-        gender_BG = torch.stack([female_B, 1 - female_B], dim=1)
-        answers: dict[str, Logits] = {}
-        total = torch.zeros(())
-        for net in self.config.nets:
-            age, gender = (x.float() for x in self.nets[net.name](image))
-            answers[net.name] = age, gender
+        mixed = self.mixed(batch)
+        answers: dict[str, Logits] = {name: teacher(mixed.image) for name, teacher in self._frozen.items()}
+        total = torch.zeros((), device=mixed.image.device)
+        for net in self.config.trained:
             teacher = answers.get(net.teacher) if net.teacher else None
-            loss = self._loss(net, (age, gender), age_BA, age_B, gender_BG, weight_B, teacher)
-            total = total + loss
-            with torch.no_grad():
-                error = (expected_age(age, self.class_ages) - age_B).abs().mean()
-            self.log(f"{net.name}/train_mae", error, on_step=False, on_epoch=True, prog_bar=True)
-            self.log(f"{net.name}/train_loss", loss.detach(), on_step=False, on_epoch=True)
+            learner = learner_of(net, self.config, self._uncertainty_of(net.name))
+            learned = learner.learn(self.nets[net.name], mixed, self.global_step / self.steps, teacher)
+            if learned.answers is not None:
+                answers[net.name] = learned.answers
+            total = total + learned.loss
+            figures = {"train_mae": learned.error, "train_loss": learned.loss.detach()}
+            figures |= {f"train_{task}_loss": part for task, part in (learned.parts or {}).items()}
+            for name, value in figures.items():
+                if value is not None:
+                    self._log(f"{net.name}/{name}", value)
+            if learned.error is not None:
+                total_error, count = self.running_mae.get(net.name, (0.0, 0))
+                self.running_mae[net.name] = (total_error + learned.error.detach(), count + 1)
+            self._count_clipped(net.name, batch)
         if not torch.isfinite(total):
-            raise ValueError(f"the loss is not finite at step {self.global_step}: lower the learning rate")
+            raise LossNotFiniteError(self.global_step, batch)
         return total
 
-    def _loss(
-        self,
-        net: NetConfig,
-        logits: Logits,
-        age_BA: Tensor,
-        age_B: Tensor,
-        gender_BG: Tensor,
-        weight_B: Tensor,
-        teacher: Logits | None,
-    ) -> Tensor:
-        age, gender = logits
-        divergence = soft_cross_entropy(age, age_BA).mean()
-        gender_loss = (weight_B * soft_cross_entropy(gender, gender_BG)).mean()
-        far = (expected_age(age, self.class_ages) - age_B.clamp(max=float(self.class_ages[-1]))).abs().mean()
-        if teacher is not None:
-            share = net.distill * min(1.0, self.global_step / (0.1 * self.steps))
-            of_age, of_gender = (torch.softmax(x.detach(), dim=1) for x in teacher)
-            divergence = (1 - share) * divergence + share * 2 * soft_cross_entropy(age, of_age).mean()
-            gender_loss = (1 - share) * gender_loss + share * soft_cross_entropy(gender, of_gender).mean()
-        return divergence + self.config.expectation_weight * far + self.config.gender_weight * gender_loss
+    def _uncertainty_of(self, name: str) -> UncertaintyWeights | None:
+        found = self.uncertainty[name] if name in self.uncertainty else None  # noqa: SIM401 - a ModuleDict has no get
+        return found if isinstance(found, UncertaintyWeights) else None
+
+    def _log(self, name: str, value: Tensor) -> None:
+        self.log(name, value, on_step=False, on_epoch=True, sync_dist=self.trainer.world_size > 1)
+
+    def _count_clipped(self, name: str, batch: dict[str, Tensor]) -> None:
+        """Labels that the age head cannot give, as a sum over the epoch."""
+        head = getattr(self.nets[name], "age_head", None)
+        if head is not None:
+            clipped = torch.tensor(float(head.clipped(batch)))
+            self.log(f"{name}/train_clipped", clipped, on_step=False, on_epoch=True, reduce_fx="sum")
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
         image = self._images(batch)
         kind = "aligned" if bool(batch["is_aligned"]) else "whole"
-        for net in self.config.nets:
-            age, gender = (x.float() for x in self.nets[net.name](image))
-            error = (expected_age(age, self.class_ages) - batch["age"]).abs()
-            right = ((gender[:, 0] > gender[:, 1]) == (batch["is_female"] > 0.5)).float()
-            self._errors.setdefault(f"{net.name}/{kind}_mae", []).append(error)
-            self._errors.setdefault(f"{net.name}/{kind}_cs5", []).append((error <= 5).float())
-            self._errors.setdefault(f"{net.name}/{kind}_gender", []).append(right)
+        for net in self.config.trained:
+            learner = learner_of(net, self.config, None)
+            years, female = learner.estimate(self.nets[net.name], image)
+            if years is not None:
+                error = age_error(years, batch)
+                self._add(f"{net.name}/{kind}_mae", error)
+                self._add(f"{net.name}/{kind}_cs5", (error <= 5).float().masked_fill(error.isnan(), torch.nan))
+            if female is not None:
+                unknown = batch["is_female"].isnan()
+                right = ((female > 0.5) == (batch["is_female"] > 0.5)).float().masked_fill(unknown, torch.nan)
+                self._add(f"{net.name}/{kind}_gender", right)
+
+    def _add(self, name: str, values: Tensor) -> None:
+        known = ~values.isnan()
+        pair = torch.stack([torch.where(known, values, 0.0).sum(), known.sum()]).double()
+        self._sums[name] = self._sums[name] + pair if name in self._sums else pair
 
     def on_validation_epoch_end(self) -> None:
-        for name, parts in self._errors.items():
-            self.log(name, torch.cat(parts).mean())
-        self._errors.clear()
+        for name in self._figure_names():
+            pair = self._sums.get(name, torch.zeros(2, dtype=torch.float64, device=self.device))
+            if self.trainer.world_size > 1:
+                pair = self.trainer.strategy.reduce(pair, reduce_op="sum")
+            if pair[1] > 0:
+                self.log(name, (pair[0] / pair[1]).float())
+                if name.endswith("_gender"):
+                    self.log(f"{name}_error", (1 - pair[0] / pair[1]).float())
+        self._sums.clear()
+
+    def _figure_names(self) -> list[str]:
+        """All figures of the validation part, the same list in each process."""
+        figures = []
+        for net in self.config.trained:
+            tasks = _tasks(net.architecture)
+            names = (["mae", "cs5"] if "age" in tasks else []) + (["gender"] if "gender" in tasks else [])
+            figures += [f"{net.name}/{kind}_{name}" for kind in _KINDS for name in names]
+        return figures
+
+    def on_train_epoch_start(self) -> None:
+        self.running_mae.clear()
+        self.nets.train()
+        for module in modules_held(self.nets, self.config, self.current_epoch):
+            module.eval()  # batch norms of parts that stand still keep their statistics
 
     def configure_optimizers(self) -> Any:
-        groups, peaks = [], []
-        for net in self.config.nets:
-            for decayed in (True, False):
-                weights = [w for w in self.nets[net.name].parameters() if (w.ndim > 1) == decayed]
-                groups.append({"params": weights, "weight_decay": self.config.weight_decay if decayed else 0.0})
-                peaks.append(net.learning_rate)
-        optimizer = torch.optim.AdamW(groups, lr=1e-3)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, peaks, total_steps=self.steps, pct_start=self.config.warm_up, final_div_factor=1e3
-        )
+        optimizer = make_optimizer(self.nets, list(self.uncertainty.parameters()), self.config)
+        schedule = make_schedule(optimizer, self.config, self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        with held_still(optimizer.param_groups, self.config, epoch, self.lr_factor):
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+
+
+def _tasks(architecture: Any) -> list[str]:
+    if not isinstance(architecture, ModelConfig):
+        return ["age", "gender"]
+    heads = {"age": architecture.age, "gender": architecture.gender}
+    return [task for task, head in heads.items() if head is not None]

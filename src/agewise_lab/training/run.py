@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import platform
+import os
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
-from torch import Tensor
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from agewise_lab.store.crops import CropStore
 from agewise_lab.store.split import Split
+from agewise_lab.training.callbacks import LearningRates, Plateau, Progress, SameDraws
 from agewise_lab.training.config import TrainConfig
+from agewise_lab.training.curves import plot_runs, read_run
 from agewise_lab.training.data import Batch, PlainBatches, TrainBatches
-from agewise_lab.training.module import AgeGenderModule
+from agewise_lab.training.module import AgeGenderModule, LossNotFiniteError
+from agewise_lab.training.record import describe, ended, keep_bad_batch, note_end, note_run
+from agewise_lab.training.teacher import check_teachers
 
 
 class CropData(lightning.LightningDataModule):
@@ -31,68 +32,68 @@ class CropData(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         assert self.trainer is not None
-        batches = TrainBatches(self._store, self._split.train, self._config, self.trainer.current_epoch)
+        rank, world = self.trainer.global_rank, self.trainer.world_size
+        epoch = self.trainer.current_epoch
+        batches = TrainBatches(self._store, self._split.train, self._config, epoch, rank, world)
         return DataLoader(batches, batch_size=None, shuffle=False, num_workers=self._workers)
 
     def val_dataloader(self) -> DataLoader[Batch]:
+        assert self.trainer is not None
+        rank, world = self.trainer.global_rank, self.trainer.world_size
         size = self._config.sizes[-1][1]
-        return DataLoader(PlainBatches(self._store, self._split.validation, size, 256), batch_size=None)
+        batch = 256 if size <= 128 else 64
+        return DataLoader(PlainBatches(self._store, self._split.validation, size, batch, rank, world), batch_size=None)
 
 
-class SameDraws(lightning.Callback):
-    """Keeps PyTorch's random state in the checkpoint: dropout and mixup go on as if nothing had interrupted them."""
-
-    # An iterator of a DataLoader draws its seed; Lightning makes two for each epoch but the first after a checkpoint.
-    _DRAWS_OF_LOADERS = 2
-
-    def __init__(self) -> None:
-        self._state: Tensor | None = None
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"torch": torch.get_rng_state()}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._state = state_dict["torch"]
-
-    def on_train_batch_start(self, *_: Any) -> None:
-        if self._state is not None:
-            torch.set_rng_state(self._state)
-            for _draw in range(self._DRAWS_OF_LOADERS):
-                torch.empty((), dtype=torch.int64).random_()
-            self._state = None
-
-
-def _describe(config: TrainConfig, split: Split) -> dict[str, Any]:
-    about = {
-        "config": dataclasses.asdict(config),
-        "split": split.digest,
-        "count": [len(split.train), len(split.validation), len(split.holdout)],
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "lightning": lightning.__version__,
-        },
-    }
-    described: dict[str, Any] = json.loads(json.dumps(about))  # as it reads from a file: lists for tuples
-    return described
-
-
-def _note_run(folder: Path, about: dict[str, Any], *, resumed: bool) -> None:
-    """Write `run.json`, or hold a run that is there against it."""
-    path = folder / "run.json"
-    if not resumed:
-        path.write_text(json.dumps(about, indent=2))
-        return
-    before = json.loads(path.read_text()) if path.exists() else {}
-    for key in ("config", "split"):
-        if key in before and before[key] != about[key]:
-            raise ValueError(f"{folder} holds a run with another {key}: go on with that one, or name another folder")
-
-
-def _logger(folder: Path) -> CSVLogger:
-    """A logger with a folder of its own: CSVLogger deletes the metrics.csv that it finds."""
+def _loggers(folder: Path) -> list[Logger]:
+    """Loggers with a folder of their own: CSVLogger deletes the metrics.csv that it finds."""
     taken = sum(path.is_dir() for path in folder.glob("logs*"))
-    return CSVLogger(folder, name="", version=f"logs-{taken + 1}" if taken else "logs")
+    name = f"logs-{taken + 1}" if taken else "logs"
+    return [CSVLogger(folder, name="", version=name), TensorBoardLogger(folder, name="", version=name)]
+
+
+def _callbacks(config: TrainConfig, folder: Path, *, progress: bool) -> list[lightning.Callback]:
+    """In the order in which they run; the last one writes the state of all others."""
+    found: list[lightning.Callback] = [EMAWeightAveraging(decay=config.ema)] if config.ema > 0 else []
+    found += [SameDraws(), LearningRates()]
+    if config.schedule.name == "plateau":
+        found.append(Plateau(config))
+    if config.patience > 0:
+        found.append(EarlyStopping(config.monitored, patience=config.patience, check_on_train_epoch_end=False))
+    if progress:
+        found.append(Progress())
+    best = ModelCheckpoint(
+        dirpath=folder,
+        filename="best",
+        monitor=config.monitored,
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    last = ModelCheckpoint(dirpath=folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
+    return [*found, best, last]
+
+
+def _trainer(
+    config: TrainConfig, folder: Path, accelerator: str, devices: int, check_every: int, progress: bool
+) -> lightning.Trainer:
+    return lightning.Trainer(
+        accelerator=accelerator,
+        devices=devices,
+        strategy="ddp" if devices > 1 else "auto",
+        precision=config.precision,
+        max_epochs=config.epochs,
+        callbacks=_callbacks(config, folder, progress=progress),
+        logger=_loggers(folder),
+        reload_dataloaders_every_n_epochs=1,
+        check_val_every_n_epoch=check_every,
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        gradient_clip_val=config.clip or None,
+        log_every_n_steps=50,
+        use_distributed_sampler=False,
+        sync_batchnorm=devices > 1 and accelerator != "cpu",
+    )
 
 
 def train(
@@ -103,44 +104,77 @@ def train(
     *,
     threads: int = 2,
     workers: int = 1,
-    check_every: int = 2,
+    check_every: int | None = None,
+    accelerator: str = "cpu",
+    devices: int = 1,
+    progress: bool = False,
 ) -> AgeGenderModule:
     """Train to the end, from `last.ckpt` in `folder` where there is one. Gives the module with averaged weights.
 
-    Writes `last.ckpt` after each epoch, `run.json` (configuration, split, versions) and `logs/metrics.csv` to
-    `folder`; each time that a run goes on, its metrics go to the next of `logs-2`, `logs-3`, ... On one machine
-    a run that was interrupted and went on ends with the very weights of one that was not.
+    Writes to `folder`: `last.ckpt` after each epoch, and `best.ckpt` by the monitored figure; `run.json`
+    (configuration, split, versions, state of the code, and in the end the figures); `logs/metrics.csv` beside the
+    events for TensorBoard, each time that a run goes on in the next of `logs-2`, `logs-3`, ...; `curves.png` in the
+    end. On one machine a run that was interrupted and went on ends with the very weights of one that was not.
+
+    Args:
+        config: the run.
+        store, split: the data.
+        folder: of the run.
+        threads: of PyTorch, in each process.
+        workers: processes that prepare batches, for each process that trains.
+        check_every: in place of the configuration's.
+        accelerator, devices: as Lightning has them; more than one device trains by DDP, each with its part of every
+            batch.
+        progress: show a bar.
 
     Raises:
-        ValueError: `folder` holds another run, there are fewer pictures than a batch, or the loss is not finite.
+        ValueError: `folder` holds another run, there are fewer pictures than a batch, or the loss is not finite: its
+            batch is then in `not-finite.npz`.
     """
     steps = config.epochs * (len(split.train) // config.batch)
     if steps == 0:
         raise ValueError(f"{len(split.train)} pictures to train on are fewer than a batch of {config.batch}")
+    if config.batch % devices:
+        raise ValueError(f"a batch of {config.batch} does not divide among {devices} devices")
+    check_teachers(config, split.digest)
     last = folder / "last.ckpt"
     resumed = last.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    _note_run(folder, _describe(config, split), resumed=resumed)
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:  # DDP starts this very program again for each other device
+        note_run(folder, describe(config, split), resumed=resumed)
     torch.set_num_threads(threads)
     lightning.seed_everything(config.seed, workers=True)
     module = AgeGenderModule(config, steps)
-    keep = ModelCheckpoint(dirpath=folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
-    trainer = lightning.Trainer(
-        accelerator="cpu",
-        precision="bf16-mixed",
-        max_epochs=config.epochs,
-        callbacks=[EMAWeightAveraging(decay=config.ema), SameDraws(), keep],
-        logger=_logger(folder),
-        reload_dataloaders_every_n_epochs=1,
-        check_val_every_n_epoch=check_every,
-        num_sanity_val_steps=0,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        gradient_clip_val=5.0,
-        log_every_n_steps=50,
-    )
-    data = CropData(store, split, config, workers)
-    trainer.fit(module, data, ckpt_path=last if resumed else None, weights_only=True)
+    if not (resumed and ended(folder)):
+        trainer = _trainer(config, folder, accelerator, devices, check_every or config.check_every, progress)
+        data = CropData(store, split, config, workers)
+        try:
+            trainer.fit(module, data, ckpt_path=last if resumed else None, weights_only=True)
+        except LossNotFiniteError as error:
+            path = keep_bad_batch(folder, error, store)
+            raise ValueError(f"{error}. The batch is in {path}") from error
+        if trainer.is_global_zero:
+            _note_end(folder, config, trainer)
     # Where the run had ended before, Lightning leaves the last weights, not their average.
     module.load_state_dict(torch.load(last, map_location="cpu", weights_only=True)["state_dict"])
     return module
+
+
+def _note_end(folder: Path, config: TrainConfig, trainer: lightning.Trainer) -> None:
+    figures = {name: round(float(value), 6) for name, value in sorted(trainer.callback_metrics.items())}
+    (best,) = (
+        callback
+        for callback in trainer.callbacks  # type: ignore[attr-defined]
+        if isinstance(callback, ModelCheckpoint) and callback.monitor
+    )
+    score: Any = best.best_model_score
+    note_end(
+        folder,
+        {
+            "epochs": trainer.current_epoch,
+            "monitored": config.monitored,
+            "best": None if score is None else round(float(score), 6),
+            "figures": figures,
+        },
+    )
+    plot_runs([read_run(folder)], folder / "curves.png")

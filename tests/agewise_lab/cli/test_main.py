@@ -54,12 +54,36 @@ def tiny_recipe(monkeypatch: pytest.MonkeyPatch, make_config: Callable[..., Trai
     monkeypatch.setitem(recipes.RECIPES, "tiny", recipe)
 
 
-def test_recipes_are_listed_with_what_they_are() -> None:
-    result = _run("recipes")
+@pytest.mark.parametrize("words", [("recipes",), ("recipes", "list")])
+def test_recipes_are_listed_with_what_they_are(words: tuple[str, ...]) -> None:
+    result = _run(*words)
     assert result.exit_code == 0
     lines = dict(line.split("\t") for line in result.stdout.splitlines())
-    assert set(lines) == set(recipes.RECIPES)
+    assert set(lines) == {*recipes.RECIPES, *recipes.STUDIES}
     assert lines["agewise-s"].startswith("The run that made the embedded model")
+    assert lines["ssrnet-sweep"].startswith("A study of 25 runs")
+
+
+def test_a_recipe_is_shown_as_the_settings_that_train_takes() -> None:
+    lines = _run("recipes", "show", "ssrnet-imdb").stdout.splitlines()
+    assert 'nets.0.architecture.backbone="ssrnet"' in lines
+    assert "epochs=90" in lines
+    assert _run("recipes", "show", "lmtcnn-2-1-adience").stdout.splitlines() == [
+        f"lmtcnn-2-1-fold-{k}" for k in range(5)
+    ]
+
+
+@pytest.mark.usefixtures("tiny_recipe")
+def test_settings_can_be_changed_and_a_run_be_drawn(tmp_path: Path, store_folder: Path) -> None:
+    run = tmp_path / "run"
+    words = ("train", "tiny", "batch=4", "nets.tiny.learning_rate=0.01", "augment.flip=0")
+    result = _run(*words, "--store", store_folder, "--output", run, "--workers", 0)
+    assert result.exit_code == 0, result.output
+    config = json.loads((run / "run.json").read_text())["config"]
+    assert (config["batch"], config["nets"][0]["learning_rate"], config["augment"]["flip"]) == (4, 0.01, 0.0)
+    result = _run("plot", run, run, "--output", tmp_path / "both.png")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "both.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.usefixtures("tiny_recipe")
@@ -143,6 +167,12 @@ def test_protocols_are_listed_with_their_parts() -> None:
         ),
         (("train", "agewise-s"), "Missing option '--store'"),
         (("evaluate", "agewise-s", "--protocol", "adiense"), "unknown protocol 'adiense': did you mean 'adience'?"),
+        (
+            ("train", "agewise-s", "epoch=3", "--store", "x", "--output", "y"),
+            "unknown setting 'epoch': did you mean 'epochs'? Known: name, nets.0.name",
+        ),
+        (("train", "agewise-s", "--resume", "--store", "x", "--output", "y"), "y holds no run to go on with"),
+        (("recipes", "show", "agewise-z"), "unknown recipe 'agewise-z': did you mean 'agewise-s'?"),
         (("fly",), "No such command 'fly'"),
     ],
 )
@@ -156,6 +186,7 @@ def test_what_is_typed_wrong_is_a_matter_of_usage(words: tuple[str, ...], messag
     ("words", "message"),
     [
         (("train", "agewise-s", "--store", "none", "--output", "run"), "none is no crop store: make one with"),
+        (("plot", "none", "--output", "f.png"), "none holds no logs of a run"),
         (("release", "none", "--store", "STORE", "--root", "ROOT", "--output", "out"), "none holds no run"),
         (("evaluate", "agewise-z", "--root", "ROOT", "--store", "STORE"), "unknown model 'agewise-z': did you mean"),
         (

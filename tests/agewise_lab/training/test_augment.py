@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ from agewise.imaging.crop import CropSpec, crop_face
 from agewise.types import Detection, UInt8Array
 from agewise_lab.training.augment import NO_AUGMENTATION, AugmentConfig, augment_crop
 
-KNOBS = [field.name for field in dataclasses.fields(AugmentConfig)]
+KNOBS = [
+    *("flip", "rotate_degrees", "scale", "shift", "shear", "colour", "grey"),
+    *("low_resolution", "blur", "noise", "jpeg", "erase"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +103,62 @@ def test_weakened(share: float) -> None:
     for knob in KNOBS[1:]:
         assert getattr(weaker, knob) == pytest.approx(share * getattr(config, knob)), knob
     assert (weaker == config) == (share == 1.0)
+
+
+def test_weakening_leaves_how_things_are_drawn() -> None:
+    how = {"erase_area": (0.1, 0.2), "erase_aspect": 2.0, "crop": 0.1, "spread": "uniform", "each": 0.25}
+    config = dataclasses.replace(AugmentConfig(brightness=0.4), **how)
+    weaker = config.weakened(0.5)
+    assert {name: getattr(weaker, name) for name in how} == how
+    assert weaker.brightness == 0.2
+
+
+# ---------------------------------------------------------------- as the published systems have it
+
+
+def test_brightness_moves_all_pixels_by_one_amount() -> None:
+    grey = np.full((16, 16, 3), 128, dtype=np.uint8)
+    config = dataclasses.replace(NO_AUGMENTATION, brightness=63 / 255)
+    levels = [_augmented(grey, config, seed, 16) for seed in range(60)]
+    assert all(len(np.unique(level)) == 1 for level in levels)
+    changes = np.array([int(level[0, 0, 0]) - 128 for level in levels])
+    assert -64 <= changes.min() < -40
+    assert 40 < changes.max() <= 63
+
+
+def test_a_random_crop_shows_a_window_of_the_picture() -> None:
+    ramp = np.repeat(np.linspace(0, 255, 64).astype(np.uint8)[None, :, None], 64, axis=0).repeat(3, axis=2)
+    config = dataclasses.replace(NO_AUGMENTATION, crop=0.25)
+    lefts, widths = [], []
+    for seed in range(40):
+        row = _augmented(ramp, config, seed, 48)[24, :, 0].astype(float) / 255
+        lefts.append(row[0])
+        widths.append(row[-1] - row[0])
+    assert np.array(widths) == pytest.approx(0.75, abs=0.03)
+    assert min(lefts) < 0.05
+    assert max(lefts) > 0.2
+
+
+def test_uniform_changes_happen_as_often_as_asked() -> None:
+    spot = np.zeros((64, 64, 3), dtype=np.uint8)
+    spot[28:36, 28:36] = 255
+    config = dataclasses.replace(NO_AUGMENTATION, shift=0.2, spread="uniform", each=0.25)
+    moved = []
+    for seed in range(200):
+        image = _augmented(spot, config, seed, 64)[:, :, 0].astype(float)
+        moved.append((image.sum(axis=0) * np.arange(64)).sum() / image.sum() - 31.5)
+    share = np.mean(np.abs(moved) > 0.3)
+    assert share == pytest.approx(0.25, abs=0.08)
+    assert np.abs(moved).max() <= 0.2 * 64 + 0.5
+
+
+def test_erased_rectangles_have_the_asked_size_and_shape() -> None:
+    white = np.full((40, 40, 3), 255, dtype=np.uint8)
+    config = dataclasses.replace(NO_AUGMENTATION, erase=1.0, erase_area=(0.1, 0.1), erase_aspect=1.0)
+    for seed in range(10):
+        rows, columns = np.where((_augmented(white, config, seed, 40) != 255).any(axis=2))
+        assert np.ptp(rows) + 1 == pytest.approx(math.sqrt(0.1) * 40, abs=1.5)
+        assert np.ptp(columns) + 1 == pytest.approx(math.sqrt(0.1) * 40, abs=1.5)
 
 
 def test_weakened_to_nothing_leaves_the_flip(crop: UInt8Array) -> None:

@@ -13,7 +13,7 @@ import torch
 from agewise.imaging.crop import CropSpec, crop_face
 from agewise.types import Detection
 from agewise_lab.store.crops import CropStore
-from agewise_lab.training.augment import AugmentConfig
+from agewise_lab.training.augment import NO_AUGMENTATION, AugmentConfig, augment_crop
 from agewise_lab.training.config import TrainConfig
 from agewise_lab.training.data import Batch, PlainBatches, TrainBatches, sampling_weights
 
@@ -37,7 +37,10 @@ def _drawn(store: CropStore, config: TrainConfig, epoch: int, count: int = 64) -
 
 
 def _equal(a: list[Batch], b: list[Batch]) -> bool:
-    return all(torch.equal(x[key], y[key]) for x, y in zip(a, b, strict=True) for key in x)
+    def same(x: torch.Tensor, y: torch.Tensor) -> bool:
+        return torch.equal(x.nan_to_num(-1), y.nan_to_num(-1)) and torch.equal(x.isnan(), y.isnan())
+
+    return all(same(x[key], y[key]) for x, y in zip(a, b, strict=True) for key in x)
 
 
 def test_an_epoch_is_the_same_for_the_same_seed(store: CropStore, make_config: MakeConfig) -> None:
@@ -177,6 +180,26 @@ def test_without_balance_each_picture_is_drawn_once(store: CropStore, make_confi
 def test_only_the_given_pictures_are_drawn(store: CropStore, make_config: MakeConfig) -> None:
     batches = TrainBatches(store, np.arange(40, 60), make_config(), 0)
     assert {int(i) for step in range(len(batches)) for i in batches[step]["is_female"]} <= set(range(40, 60))
+
+
+def test_processes_share_each_batch(store: CropStore, make_config: MakeConfig) -> None:
+    whole, *parts = (
+        TrainBatches(store, np.arange(64), make_config(), 1, rank, world) for rank, world in ((0, 1), (0, 2), (1, 2))
+    )
+    for step in range(len(whole)):
+        shown = [part[step]["index"].tolist() for part in parts]
+        assert [len(part) for part in shown] == [4, 4]
+        assert sorted(shown[0] + shown[1]) == sorted(whole[step]["index"].tolist())
+    assert not torch.equal(parts[0][0]["image"], parts[1][0]["image"])
+
+
+@pytest.mark.parametrize("views", ["whole", "aligned"])
+def test_one_kind_of_crop_alone(store: CropStore, make_config: MakeConfig, views: str) -> None:
+    config = make_config(views=views, augment=NO_AUGMENTATION, calm=0.0)
+    batch = TrainBatches(store, np.arange(64), config, 3)[0]
+    crops = getattr(store, views)
+    expected = [augment_crop(crops[i], 16, NO_AUGMENTATION, np.random.default_rng(0)) for i in batch["index"]]
+    assert np.array_equal(batch["image"].numpy().transpose(0, 2, 3, 1), np.stack(expected))
 
 
 # ---------------------------------------------------------------- validation

@@ -19,6 +19,7 @@ from agewise_lab.store.split import Split
 from agewise_lab.training import data
 from agewise_lab.training.config import NetConfig, TrainConfig
 from agewise_lab.training.data import Batch, PlainBatches
+from agewise_lab.training.learners import CompactLearner
 from agewise_lab.training.module import AgeGenderModule
 from agewise_lab.training.run import train
 
@@ -85,7 +86,14 @@ def test_a_run_leaves_its_description_its_metrics_and_averaged_weights(
     whole_run: tuple[Path, State], make_config: MakeConfig
 ) -> None:
     folder, state = whole_run
-    assert sorted(path.name for path in folder.iterdir()) == ["last.ckpt", "logs", "run.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "best.ckpt",
+        "curves.png",
+        "last.ckpt",
+        "logs",
+        "run.json",
+    ]
+    assert sorted(path.name.split(".")[0] for path in (folder / "logs").iterdir()) == ["events", "hparams", "metrics"]
     about = json.loads((folder / "run.json").read_text())
     assert about["config"] == json.loads(json.dumps(dataclasses.asdict(make_config())))
     assert about["split"] == SPLIT.digest
@@ -231,19 +239,15 @@ def test_teacher_and_student(tmp_path: Path, store: CropStore, make_config: Make
 
 
 @pytest.mark.parametrize(("step", "share"), [(0, 0.0), (5, 0.4), (10, 0.8), (60, 0.8)])
-def test_a_students_loss_moves_from_the_labels_to_its_teacher(
-    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, step: int, share: float
-) -> None:
+def test_a_students_loss_moves_from_the_labels_to_its_teacher(make_config: MakeConfig, step: int, share: float) -> None:
     architecture = make_config().nets[0].architecture
     teacher = NetConfig(name="teacher", architecture=architecture)
     student = NetConfig(name="student", architecture=architecture, teacher="teacher", distill=0.8)
     config = make_config(nets=(teacher, student), expectation_weight=0.0, gender_weight=1.0)
-    module = AgeGenderModule(config, steps=100)
-    monkeypatch.setattr(AgeGenderModule, "global_step", step)
     logits = torch.randn(4, 101, requires_grad=True), torch.randn(4, 2, requires_grad=True)
     answers = torch.randn(4, 101, requires_grad=True), torch.randn(4, 2, requires_grad=True)
     labels = torch.full((4, 101), 1 / 101), torch.full((4,), 50.0), torch.full((4, 2), 0.5), torch.ones(4)
-    loss = module._loss(student, logits, *labels, teacher=answers)
+    loss = CompactLearner(student, config).loss(logits, *labels, progress=step / 100, teacher=answers)
     loss.backward()
     assert answers[0].grad is None
     assert logits[0].grad is not None
@@ -256,25 +260,27 @@ def test_a_students_loss_moves_from_the_labels_to_its_teacher(
     assert loss.item() == pytest.approx(((1 - share) * of_labels + share * of_teacher).item(), rel=1e-5)
 
 
+def _batch(count: int = 8) -> Batch:
+    value = torch.arange(float(count))
+    return {"image": value[:, None, None, None].expand(count, 3, 4, 4), "age": value, "is_female": value}
+
+
 def test_mixup_mixes_pictures_and_labels_alike(make_config: MakeConfig) -> None:
     torch.manual_seed(0)
-    module = AgeGenderModule(make_config(mixup=1.0), steps=10)
-    value = torch.arange(8.0)
-    image = value[:, None, None, None].expand(8, 3, 4, 4)
-    mixed_image, mixed_labels, mixed_age, mixed_female = module._mixed(image, value[:, None].expand(8, 5), value, value)
-    assert not torch.equal(mixed_age, value)
-    for mixed in (mixed_image[:, 0, 0, 0], mixed_labels[:, 0], mixed_female):
-        assert torch.allclose(mixed, mixed_age)
-    assert float(mixed_age.sum()) == pytest.approx(28, abs=1e-4)
+    mixed = AgeGenderModule(make_config(mixup=1.0), steps=10).mixed(_batch())
+    age = mixed.mix(mixed.labels["age"])
+    assert mixed.other is not None
+    assert not torch.equal(age, mixed.labels["age"])
+    assert torch.allclose(mixed.image[:, 0, 0, 0] * 255, age, atol=1e-5)
+    assert float(age.sum()) == pytest.approx(28, abs=1e-4)
+    assert torch.equal(mixed.labels["age"], torch.arange(8.0))
 
 
 @pytest.mark.parametrize("mixup", [0.0, 0.5])
 def test_mixup_happens_as_often_as_it_should(make_config: MakeConfig, mixup: float) -> None:
     torch.manual_seed(0)
     module = AgeGenderModule(make_config(mixup=mixup), steps=10)
-    value = torch.arange(8.0)
-    parts = (value[:, None, None, None], value[:, None], value, value)
-    happened = sum(module._mixed(*parts)[2] is not value for _ in range(400)) / 400
+    happened = sum(module.mixed(_batch()).other is not None for _ in range(400)) / 400
     assert happened == pytest.approx(mixup, abs=0.1)
 
 

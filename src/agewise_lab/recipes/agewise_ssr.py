@@ -1,0 +1,43 @@
+"""agewise-ssr, the smallest of agewise's own: SSR-Net for both tasks on UTKFace."""
+
+from __future__ import annotations
+
+from agewise_lab.training.augment import AugmentConfig
+from agewise_lab.training.config import (
+    HeadConfig,
+    ModelConfig,
+    NetConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainConfig,
+)
+
+
+def agewise_ssr() -> TrainConfig:
+    """SSR-Net with one trunk and a stagewise head for each task, on UTKFace.
+
+    The network and the L1 loss are the paper's; the schedule, the average of the weights and the augmentation are
+    agewise's. Labels as distributions do not fit a network that puts out no distribution.
+    """
+    model = ModelConfig(
+        backbone="ssrnet",
+        size=64,
+        age=HeadConfig(name="soft-stagewise"),
+        gender=HeadConfig(name="two-way", weight=5.0),
+    )
+    return TrainConfig(
+        name="agewise-ssr",
+        nets=(NetConfig(name="agewise-ssr", architecture=model, learning_rate=2e-3),),
+        epochs=90,
+        batch=64,
+        sizes=((1.0, 64),),
+        weight_decay=1e-4,
+        optimizer=OptimizerConfig(name="adamw"),
+        schedule=ScheduleConfig(name="cosine", least=0.002),
+        warm_up=0.03,
+        balance=0.2,
+        augment=AugmentConfig(grey=0.06, low_resolution=0.12, noise=0.08, jpeg=0.15, erase=0.05, blur=0.08),
+        calm=0.25,
+        mixup=0.0,
+        ema=0.999,
+    )

@@ -1,0 +1,64 @@
+"""A network of a configuration, with fresh weights; and weights of another run in it."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from agewise_lab.architectures.base import AgeGenderNet
+from agewise_lab.architectures.compact import CompactConfig, CompactNet
+from agewise_lab.heads.build import build_net
+from agewise_lab.training.config import HeadConfig, ModelConfig, NetConfig
+from agewise_lab.training.teacher import averaged_weights, checkpoint_of
+
+
+def make_network(architecture: CompactConfig | ModelConfig) -> nn.Module:
+    """A network with fresh weights: a `CompactNet`, or an `AgeGenderNet` by name."""
+    if isinstance(architecture, CompactConfig):
+        return CompactNet(architecture)
+    return build_net(
+        architecture.backbone,
+        age=_name(architecture.age),
+        gender=_name(architecture.gender),
+        backbone_options={**architecture.options, "size": architecture.size},
+        age_options=_options(architecture.age),
+        gender_options=_options(architecture.gender),
+    )
+
+
+def _name(head: HeadConfig | None) -> str | None:
+    return None if head is None else head.name
+
+
+def _options(head: HeadConfig | None) -> dict[str, object]:
+    return {} if head is None else dict(head.options)
+
+
+def start_from(net: nn.Module, config: NetConfig, place: str) -> list[str]:
+    """Give a network the weights of another run that have its names and shapes; gives the names of all others.
+
+    The other run's network of the same name is taken, or its last one where there is none of that name.
+
+    Raises:
+        FileNotFoundError: no such run.
+        ValueError: none of its weights fits.
+    """
+    weights = averaged_weights(checkpoint_of(place), config.name, or_last=True)
+    own = net.state_dict()
+    fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
+    if not any(key in fitting for key, _ in net.named_parameters()):
+        raise ValueError(f"none of the weights in {place} fits {config.name}: its networks are others")
+    net.load_state_dict(own | fitting)
+    return sorted(own.keys() - fitting.keys())
+
+
+def parts_of(net: nn.Module) -> dict[str, list[nn.Module]]:
+    """The modules of each part that a freezing schedule can name; one part "all" in the compact family."""
+    if not isinstance(net, AgeGenderNet):
+        return {"all": [net]}
+    groups = net.backbone.groups()
+    return {"stem": groups["stem"], "trunk": groups["trunk"], "heads": list(net.heads)}
+
+
+def parameters_of(modules: list[nn.Module]) -> list[Tensor]:
+    """Their parameters."""
+    return [weight for module in modules for weight in module.parameters()]

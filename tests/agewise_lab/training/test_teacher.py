@@ -1,0 +1,141 @@
+"""A finished network as teacher: its answers, its place outside the weights, and teachers that would flatter."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from agewise_lab.export.release import load_net
+from agewise_lab.losses.label_distribution import soft_cross_entropy
+from agewise_lab.store.crops import CropStore
+from agewise_lab.store.split import Split
+from agewise_lab.training.config import NetConfig, TrainConfig
+from agewise_lab.training.module import AgeGenderModule
+from agewise_lab.training.run import train
+from agewise_lab.training.teacher import FrozenTeacher, with_teacher
+
+MakeConfig = Callable[..., TrainConfig]
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:lightning")
+
+SPLIT = Split(np.arange(32), np.arange(32, 40), np.arange(40, 44))
+
+
+@pytest.fixture(scope="module")
+def store(make_store: Callable[..., CropStore]) -> CropStore:
+    return make_store(44)
+
+
+def _big(make_config: MakeConfig) -> NetConfig:
+    shape = dataclasses.replace(make_config().nets[0].architecture, stem=8, widths=(8, 16))
+    return NetConfig(name="big", architecture=shape)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, store: CropStore, make_config: MakeConfig) -> Path:
+    """A teacher's run of two epochs."""
+    folder = tmp_path_factory.mktemp("teachers") / "big"
+    train(make_config(nets=(_big(make_config),), epochs=2), store, SPLIT, folder, threads=1, workers=0)
+    return folder
+
+
+def _image() -> torch.Tensor:
+    return torch.rand(5, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def test_it_answers_with_the_averaged_weights_of_its_run(finished: Path, make_config: MakeConfig) -> None:
+    config = dataclasses.replace(_big(make_config), frozen=str(finished), mirrored=False)
+    net = load_net(finished / "last.ckpt", "big", config.architecture)
+    with torch.inference_mode():
+        expected = net(_image())
+    for answer, wanted in zip(FrozenTeacher(config)(_image()), expected, strict=True):
+        assert torch.allclose(answer, wanted, atol=1e-5)
+        assert not answer.requires_grad
+
+
+def test_mirrored_answers_are_the_mean_of_both_sides(finished: Path, make_config: MakeConfig) -> None:
+    config = dataclasses.replace(_big(make_config), frozen=str(finished), mirrored=True)
+    net = load_net(finished / "last.ckpt", "big", config.architecture)
+    with torch.inference_mode():
+        sides = [[torch.softmax(x, 1) for x in net(image)] for image in (_image(), _image().flip(3))]
+    for answer, one, other in zip(FrozenTeacher(config)(_image()), *sides, strict=True):
+        assert torch.allclose(torch.softmax(answer, 1), (one + other) / 2, atol=1e-6)
+
+
+def test_a_student_learns_from_it_and_its_checkpoint_holds_the_student_alone(
+    tmp_path: Path, finished: Path, store: CropStore, make_config: MakeConfig
+) -> None:
+    config = with_teacher(make_config(epochs=2), finished, distill=0.9)
+    assert [net.name for net in config.nets] == ["big", "tiny"]
+    assert (config.nets[1].teacher, config.nets[1].distill) == ("big", 0.9)
+    assert config.nets[0].architecture == _big(make_config).architecture
+    taught = train(config, store, SPLIT, tmp_path / "taught", threads=1, workers=0).state_dict()
+    alone = train(make_config(epochs=2), store, SPLIT, tmp_path / "alone", threads=1, workers=0).state_dict()
+    assert taught.keys() == alone.keys()
+    assert not torch.equal(taught["nets.tiny.age.weight"], alone["nets.tiny.age.weight"])
+    stored = json.loads((tmp_path / "taught" / "run.json").read_text())
+    assert stored["config"]["nets"][0]["frozen"] == str(finished)
+    # It goes on where it ended, that is, it is over.
+    assert torch.equal(
+        train(config, store, SPLIT, tmp_path / "taught", threads=1, workers=0).state_dict()["nets.tiny.age.weight"],
+        taught["nets.tiny.age.weight"],
+    )
+
+
+def test_the_loss_is_against_the_teachers_answers_on_the_same_crops(
+    finished: Path, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = with_teacher(make_config(expectation_weight=0.0, gender_weight=0.0, mixup=0.0), finished, distill=1.0)
+    module = AgeGenderModule(config, steps=10)
+    monkeypatch.setattr(AgeGenderModule, "global_step", 10)
+    monkeypatch.setattr(AgeGenderModule, "_log", lambda *_, **__: None)
+    image = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8)
+    batch = {"image": image, "age": torch.full((4,), 30.0), "is_female": torch.ones(4)}
+    loss = module.eval().training_step(batch, 0)
+    age, _ = module.nets["tiny"](image.float() / 255)
+    answer, _ = FrozenTeacher(config.nets[0])(image.float() / 255)
+    assert loss.item() == pytest.approx(2 * soft_cross_entropy(age, torch.softmax(answer, 1)).mean().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("damage", "error", "message"),
+    [
+        (lambda run: shutil.rmtree(run), FileNotFoundError, "neither a run's folder nor a checkpoint"),
+        (lambda run: _change(run, split="0123"), ValueError, "trained with the split 0123, this run has"),
+        (lambda run: _change(run, epochs=3), ValueError, "stopped after 2 of 3 epochs"),
+        (lambda run: _change(run, name="other"), ValueError, "holds no network 'other'; it holds big"),
+    ],
+)
+def test_teachers_that_cannot_teach(
+    tmp_path: Path,
+    finished: Path,
+    store: CropStore,
+    make_config: MakeConfig,
+    damage: Callable[[Path], object],
+    error: type[Exception],
+    message: str,
+) -> None:
+    run = tmp_path / "teacher"
+    shutil.copytree(finished, run)
+    config = with_teacher(make_config(), run)
+    damage(run)
+    if (run / "run.json").exists():
+        config = with_teacher(make_config(), run)
+    with pytest.raises(error, match=message):
+        train(config, store, SPLIT, tmp_path / "student", threads=1, workers=0)
+    assert not (tmp_path / "student" / "last.ckpt").exists()
+
+
+def _change(run: Path, split: str | None = None, epochs: int | None = None, name: str | None = None) -> None:
+    about = json.loads((run / "run.json").read_text())
+    about["split"] = split or about["split"]
+    about["config"]["epochs"] = epochs or about["config"]["epochs"]
+    about["config"]["nets"][0]["name"] = name or about["config"]["nets"][0]["name"]
+    (run / "run.json").write_text(json.dumps(about))
