@@ -13,7 +13,9 @@ import pytest
     [
         ("datasets.utkface", 2),
         ("evaluation.calibration", 3),
+        ("evaluation.chain", 1),
         ("evaluation.gate", 5),
+        ("evaluation.job", 1),
         ("evaluation.measures.abstain", 5),
         ("evaluation.measures.aev", 16),
         ("evaluation.measures.ages", 8),
@@ -25,6 +27,10 @@ import pytest
         ("evaluation.measures.intervals", 4),
         ("evaluation.measures.paired", 3),
         ("evaluation.measures.rates", 3),
+        ("evaluation.protocols.base", 1),
+        ("evaluation.protocols.classes", 5),
+        ("evaluation.protocols.utkface", 1),
+        ("evaluation.tables", 2),
         ("losses.label_distribution", 6),
     ],
 )

@@ -17,7 +17,7 @@ from agewise.store import find_model
 from agewise.types import Detection, UInt8Array
 from agewise_lab.datasets.record import Record
 from agewise_lab.datasets.utkface import read_records
-from agewise_lab.evaluation.chain import FaceFinder, predict_all
+from agewise_lab.evaluation.chain import FaceFinder, _quality, predict_all
 from agewise_lab.evaluation.run import run
 
 
@@ -125,3 +125,23 @@ def test_the_data_sets_own_boxes() -> None:
         finder(image, Record("a.jpg", 1.0, None))
     with pytest.raises(UnknownDetectorError, match="did you mean 'mtcnn'"):
         FaceFinder("mtcn")
+
+
+def test_the_quality_that_predictions_carry_is_kept() -> None:
+    @dataclasses.dataclass
+    class Quality:
+        sharpness: float | None
+        cut: bool
+
+    rows = [SimpleNamespace(quality=Quality(0.5, True)), None, SimpleNamespace(quality=Quality(None, False))]
+    columns = _quality([(0.9, 40.0), (np.nan, np.nan), (0.8, 30.0)], rows)
+    expected = {
+        "detector_score": [0.9, np.nan, 0.8],
+        "face_pixels": [40, np.nan, 30],
+        "sharpness": [0.5, np.nan, np.nan],
+        "cut": [1, np.nan, 0],
+    }
+    assert columns.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(columns[name], values)
+    assert [column.shape for column in _quality([], []).values()] == [(0,), (0,)]
