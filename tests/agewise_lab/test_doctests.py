@@ -27,6 +27,7 @@ import pytest
         ("evaluation.measures.intervals", 4),
         ("evaluation.measures.paired", 3),
         ("evaluation.measures.rates", 3),
+        ("evaluation.predictions", 1),
         ("evaluation.protocols.base", 1),
         ("evaluation.protocols.classes", 5),
         ("evaluation.protocols.utkface", 1),

@@ -18,6 +18,7 @@ from agewise.types import Detection, UInt8Array
 from agewise_lab.datasets.record import Record
 from agewise_lab.datasets.utkface import read_records
 from agewise_lab.evaluation.chain import FaceFinder, _quality, predict_all
+from agewise_lab.evaluation.foreign import with_labels
 from agewise_lab.evaluation.run import run
 
 
@@ -111,6 +112,17 @@ def test_the_labelled_face_is_the_one_that_overlaps_its_box_most() -> None:
     assert finder(image, Record("a", 1.0, None, box_xyxy=(80, 80, 99, 99)))[1] is None
     padded = _finder([Detection((30, 30, 50, 50), 0.5)], tight=True)
     assert padded(image, Record("a", 1.0, None, box_xyxy=(0, 0, 20, 20)))[1] is not None
+
+
+def test_several_labelled_faces_of_one_picture(pictures: SimpleNamespace, estimator: Estimator) -> None:
+    record = read_records(pictures.root).records[0]
+    records = [dataclasses.replace(record, box_xyxy=box) for box in ((0, 0, 32, 32), (20, 20, 64, 64))]
+    (table,) = predict_all(records, pictures.root, [estimator], FaceFinder("labels"))
+    assert table.name.tolist() == [f"{record.path}#1", f"{record.path}#2"]
+    assert table.years[0] != table.years[1]
+    assert table.quality["face_pixels"].tolist() == [32, 44]
+    joined = with_labels(table.select(np.array([1, 0])), records, ["", ""])
+    np.testing.assert_array_equal(joined.years, table.years)
 
 
 def test_the_data_sets_own_boxes() -> None:
