@@ -132,13 +132,12 @@ def predict_all(
     labels = labels_of(records)
     if splits is not None:
         labels["split"] = np.asarray(splits, dtype=np.str_)
-    score, pixels = (np.array(column, dtype=np.float64) for column in zip(*seen, strict=True)) if seen else ([], [])
     notes = (f"{len(unreadable)} pictures cannot be read, the first is {unreadable[0]}",) if unreadable else ()
     stated = Provenance(crop=finder.said, code=f"agewise {agewise.__version__}", level=level, notes=notes)
     return [
         dataclasses.replace(
             _table(labels, model_rows, estimator, dataclasses.replace(stated, **model_of(estimator))),
-            quality={"detector_score": np.asarray(score), "face_pixels": np.asarray(pixels)},
+            quality=_quality(seen, model_rows),
         )
         for estimator, model_rows in zip(estimators, rows, strict=True)
     ]
@@ -169,11 +168,27 @@ def _faces(
 
 
 def _seen(face: Detection | None) -> tuple[float, float]:
-    """The detector's score, and the face's shorter side in pixels."""
+    """The detector's score, and the face's side in pixels: √(width · height) of its box."""
     if face is None:
         return math.nan, math.nan
     x0, y0, x1, y1 = face.box_xyxy
-    return face.score, min(x1 - x0, y1 - y0)
+    return face.score, math.sqrt((x1 - x0) * (y1 - y0))
+
+
+def _quality(seen: Sequence[tuple[float, float]], rows: Sequence[object]) -> dict[str, FloatArray]:
+    """What is known of the faces' pictures: the detector's word, and what predictions carry where they carry any."""
+    score, pixels = np.array(seen, dtype=np.float64).reshape(-1, 2).T
+    columns = {"detector_score": score, "face_pixels": pixels}
+    # Not all versions of a prediction hold the quality of its picture.
+    measured = [getattr(row, "quality", None) for row in rows]
+    first = next((one for one in measured if one is not None), None)
+    if first is not None:
+        for item in dataclasses.fields(first):
+            if item.name in columns:
+                continue
+            values = [None if one is None else getattr(one, item.name) for one in measured]
+            columns[item.name] = np.array([math.nan if value is None else float(value) for value in values])
+    return columns
 
 
 def model_of(estimator: Estimator) -> dict[str, str]:

@@ -17,7 +17,7 @@ import numpy as np
 from agewise.errors import AgewiseError
 from agewise_lab.datasets.record import Record
 from agewise_lab.evaluation.prediction_files import read_predictions
-from agewise_lab.evaluation.predictions import NUMBERS, Predictions, Provenance, labels_of
+from agewise_lab.evaluation.predictions import NUMBERS, Predictions, Provenance, face_names, labels_of
 
 _PREDICTED = ("years", "std_years", "low", "high", "female_probability", "class_id", "answered", "reasons")
 _MOST_SHOWN = 800
@@ -70,6 +70,12 @@ class ForeignProgram:
         Raises:
             ForeignProgramError: it cannot be started, fails, writes no table, or names pictures that it was not given.
         """
+        several = len(records) - len({record.path for record in records})
+        if several:
+            raise ForeignProgramError(
+                f"{self.name} is given pictures and cannot know which face is meant; {several} labelled faces share a "
+                "picture with another: give its predictions as a file with --predictions instead"
+            )
         with tempfile.TemporaryDirectory(prefix="agewise-") as name:
             folder = Path(name)
             given = _lay_out(records, root, folder)
@@ -144,7 +150,7 @@ def with_labels(table: Predictions, records: Sequence[Record], splits: Sequence[
         ValueError: not one name of the table is a record's.
     """
     by_name = {str(name): place for place, name in enumerate(table.name)}
-    rows = [by_name.get(record.path, -1) for record in records]
+    rows = [by_name.get(name, -1) for name in face_names(records)]
     places = np.array(rows, dtype=np.int64)
     if not (places >= 0).any():
         raise ValueError(

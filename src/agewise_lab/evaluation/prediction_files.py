@@ -50,6 +50,11 @@ NAMES: dict[str, tuple[str, ...]] = {
 `gender` (female, male, f, m) is the label, unless `gender_probability` or `predicted_gender` is there as well:
 then it is the prediction, as `agewise predict` writes it. `predicted_gender` may hold words too.
 """
+QUALITY = (
+    *("detector_score", "face_pixels", "sharpness", "brightness", "clipped"),
+    *("yaw_degrees", "pitch_degrees", "roll_degrees", "cut"),
+)
+"""Foreign columns that are taken as they are, as `agewise predict` writes them; and all that begin with `quality_`."""
 _KEY = b"agewise_predictions"
 _VERSION = 1
 _QUALITY = "quality_"
@@ -169,8 +174,7 @@ def _foreign(columns: Mapping[str, pyarrow.ChunkedArray]) -> Predictions:
         for name, real in by_name.items()
         if name.startswith(_QUALITY)
     }
-    if "detector_score" in by_name:
-        quality["detector_score"] = _numbers("detector_score", columns[by_name["detector_score"]])
+    quality |= {name: _numbers(name, columns[by_name[name]]) for name in QUALITY if name in by_name}
     return Predictions.of(taken, quality=quality)
 
 

@@ -7,6 +7,7 @@ of words, so that a table of somebody's four columns and one of a whole run are 
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,7 +65,7 @@ class Predictions:
     """A table of n faces.
 
     Args:
-        name: of the face, as the record's path: str (n,).
+        name: of the face, see `face_names`: str (n,).
         truth: the label, years; NaN where there is only a range.
         truth_low: first and, in `truth_high`, last whole year of a label that is a class of ages.
         truth_high: as `truth_low`.
@@ -221,6 +222,21 @@ class Predictions:
         return dataclasses.replace(self, **columns)
 
 
+def face_names(records: Sequence[Record]) -> list[str]:
+    """A name a face: its picture's path, and where a picture has several labelled faces "path#1", "path#2".
+
+    >>> face_names([Record("a", 1.0, None), Record("b", 2.0, None), Record("a", 3.0, None)])
+    ['a#1', 'b', 'a#2']
+    """
+    whole = Counter(record.path for record in records)
+    seen: Counter[str] = Counter()
+    names = []
+    for record in records:
+        seen[record.path] += 1
+        names.append(record.path if whole[record.path] == 1 else f"{record.path}#{seen[record.path]}")
+    return names
+
+
 def labels_of(records: Sequence[Record]) -> dict[str, npt.NDArray[Any]]:
     """The columns of a table that records state: labels, identities, splits."""
 
@@ -229,7 +245,7 @@ def labels_of(records: Sequence[Record]) -> dict[str, npt.NDArray[Any]]:
 
     ranges = [record.age_range_years or (np.nan, np.nan) for record in records]
     return {
-        "name": np.array([record.path for record in records], dtype=np.str_),
+        "name": np.array(face_names(records), dtype=np.str_),
         "truth": np.array([number(record.age_years) for record in records]),
         "truth_low": np.array([low for low, _ in ranges], dtype=np.float64),
         "truth_high": np.array([high for _, high in ranges], dtype=np.float64),

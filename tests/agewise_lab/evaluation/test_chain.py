@@ -17,7 +17,8 @@ from agewise.store import find_model
 from agewise.types import Detection, UInt8Array
 from agewise_lab.datasets.record import Record
 from agewise_lab.datasets.utkface import read_records
-from agewise_lab.evaluation.chain import FaceFinder, predict_all
+from agewise_lab.evaluation.chain import FaceFinder, _quality, predict_all
+from agewise_lab.evaluation.foreign import with_labels
 from agewise_lab.evaluation.run import run
 
 
@@ -58,7 +59,8 @@ def test_the_numbers_are_those_of_the_plain_run(pictures: SimpleNamespace, estim
         np.testing.assert_array_equal(getattr(one, name), getattr(plain, name), err_msg=name)
         np.testing.assert_array_equal(getattr(other, name), getattr(plain, name), err_msg=name)
     assert done == [1, 2, 3, 4, 5, 6]
-    assert one.answered.all()
+    # Clouds are no faces: a version that judges pictures declines them, and says why.
+    assert (one.answered == (one.reasons == "")).all()
     assert one.probs_over_ages is not None
     assert one.class_years is not None
     np.testing.assert_allclose(one.probs_over_ages @ one.class_years.mean(axis=1), one.years, atol=1e-3)
@@ -112,6 +114,17 @@ def test_the_labelled_face_is_the_one_that_overlaps_its_box_most() -> None:
     assert padded(image, Record("a", 1.0, None, box_xyxy=(0, 0, 20, 20)))[1] is not None
 
 
+def test_several_labelled_faces_of_one_picture(pictures: SimpleNamespace, estimator: Estimator) -> None:
+    record = read_records(pictures.root).records[0]
+    records = [dataclasses.replace(record, box_xyxy=box) for box in ((0, 0, 32, 32), (20, 20, 64, 64))]
+    (table,) = predict_all(records, pictures.root, [estimator], FaceFinder("labels"))
+    assert table.name.tolist() == [f"{record.path}#1", f"{record.path}#2"]
+    assert table.years[0] != table.years[1]
+    assert table.quality["face_pixels"].tolist() == [32, 44]
+    joined = with_labels(table.select(np.array([1, 0])), records, ["", ""])
+    np.testing.assert_array_equal(joined.years, table.years)
+
+
 def test_the_data_sets_own_boxes() -> None:
     image = np.zeros((100, 100, 3), dtype=np.uint8)
     finder = FaceFinder("labels")
@@ -125,3 +138,23 @@ def test_the_data_sets_own_boxes() -> None:
         finder(image, Record("a.jpg", 1.0, None))
     with pytest.raises(UnknownDetectorError, match="did you mean 'mtcnn'"):
         FaceFinder("mtcn")
+
+
+def test_the_quality_that_predictions_carry_is_kept() -> None:
+    @dataclasses.dataclass
+    class Quality:
+        sharpness: float | None
+        cut: bool
+
+    rows = [SimpleNamespace(quality=Quality(0.5, True)), None, SimpleNamespace(quality=Quality(None, False))]
+    columns = _quality([(0.9, 40.0), (np.nan, np.nan), (0.8, 30.0)], rows)
+    expected = {
+        "detector_score": [0.9, np.nan, 0.8],
+        "face_pixels": [40, np.nan, 30],
+        "sharpness": [0.5, np.nan, np.nan],
+        "cut": [1, np.nan, 0],
+    }
+    assert columns.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(columns[name], values)
+    assert [column.shape for column in _quality([], []).values()] == [(0,), (0,)]

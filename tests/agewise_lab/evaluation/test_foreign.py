@@ -99,6 +99,13 @@ def test_programs_that_fail(
     assert message in str(caught.value)
 
 
+def test_a_program_cannot_know_which_face_of_a_picture_is_meant(
+    peer: Path, records: list[Record], pictures: SimpleNamespace
+) -> None:
+    with pytest.raises(ForeignProgramError, match="1 labelled faces share a picture with another"):
+        _program(peer, "{input} {output}")([records[0], records[0]], pictures.root, ["", ""])
+
+
 def test_a_program_that_is_not_there(records: list[Record], pictures: SimpleNamespace) -> None:
     with pytest.raises(ForeignProgramError, match="cannot start /none/peer: No such file"):
         ForeignProgram("/none/peer {input} {output}")(records, pictures.root, [""] * 3)

@@ -171,14 +171,17 @@ def test_the_csv_that_predict_writes(written: Callable[[str], Path]) -> None:
     found = read_predictions(
         written(
             "source,face_index,detector_score,age_years,age_std_years,age_interval_low,age_interval_high,gender,"
-            "gender_probability\na.jpg,0,0.99,30.5,4,20,40,male,0.8\nb.jpg,,,,,,,,\n"
+            "gender_probability,answered,reasons,sharpness\n"
+            "a.jpg,0,0.99,30.5,4,20,40,male,0.8,false,blurred; turned away,0.25\nb.jpg,,,,,,,,,,,\n"
         )
     )
     assert found.years[0] == 30.5
     assert (found.low[0], found.high[0]) == (20, 40)
     assert found.female_probability[0] == pytest.approx(0.2)
     assert np.isnan(found.is_female).all()
-    assert found.quality["detector_score"][0] == 0.99
+    assert (found.quality["detector_score"][0], found.quality["sharpness"][0]) == (0.99, 0.25)
+    assert found.answered.tolist() == [False, False]
+    assert found.reasons.tolist() == ["blurred; turned away", ""]
     assert found.found.tolist() == [True, False]
 
 

@@ -27,7 +27,7 @@ from agewise_lab.datasets.utkface import read_records
 from agewise_lab.export import measured as measured_module
 from agewise_lab.export import release as release_module
 from agewise_lab.export.onnx_model import to_onnx
-from agewise_lab.export.release import About, first_card, largest_difference, load_net, release, release_run
+from agewise_lab.export.release import About, face_crops, first_card, largest_difference, load_net, release, release_run
 from agewise_lab.store.crops import open_store
 from agewise_lab.store.split import hash_split
 from agewise_lab.training.config import TrainConfig
@@ -113,12 +113,17 @@ def test_the_card_is_calibrated_and_measured_on_both_chains(card: ModelCard) -> 
     assert {figure.unit for figure in card.figures if figure.measure == "mae"} == {"years"}
 
 
-def test_the_file_answers_as_the_network_does(net: CompactNet, released: bytes) -> None:
-    assert largest_difference(net, released) < 0.25
+def test_the_file_answers_as_the_network_does(net: CompactNet, released: bytes, pictures: SimpleNamespace) -> None:
+    crops = face_crops(released, pictures.root, read_records(pictures.root).records, 8)
+    assert crops.shape == (8, net.config.size, net.config.size, 3)
+    assert largest_difference(net, released, crops) < 0.25
 
 
-def test_the_difference_is_measured(net: CompactNet, released: bytes, make_net: Callable[..., CompactNet]) -> None:
-    assert largest_difference(make_net(seed=4), released) > 0.25
+def test_the_difference_is_measured(
+    released: bytes, make_net: Callable[..., CompactNet], pictures: SimpleNamespace
+) -> None:
+    crops = face_crops(released, pictures.root, read_records(pictures.root).records, 8)
+    assert largest_difference(make_net(seed=4), released, crops) > 0.25
 
 
 @pytest.mark.parametrize("weights", ["age.bias", "features"])
@@ -183,7 +188,8 @@ def test_a_run_becomes_a_file_and_a_line_of_the_manifest(
     assert estimator.card.training_data == f"UTKFace, {len(split.train)} images of its open part (split {split.digest})"
     assert not any("holdout" in figure.data for figure in estimator.card.figures)
     net = load_net(run_folder / "last.ckpt", "tiny", tiny)
-    assert largest_difference(net, path.read_bytes()) < 0.25
+    crops = face_crops(path.read_bytes(), pictures.root, read_records(pictures.root).records)
+    assert largest_difference(net, path.read_bytes(), crops) < 0.25
     (line,) = json.loads((tmp_path / "out" / "manifest.json").read_text())["files"]
     assert EmbeddedFile(**line).name == "tiny"
 
@@ -197,6 +203,7 @@ def test_a_file_that_differs_from_its_network_is_not_released(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(release_module, "release", lambda *_: b"")
+    monkeypatch.setattr(release_module, "face_crops", lambda *_: None)
     monkeypatch.setattr(release_module, "largest_difference", lambda *_: 0.26)
     with pytest.raises(ValueError, match=r"differs from the network by 0\.260 years: it is not released"):
         release_run(run_folder, store_folder, pictures.root, tmp_path / "out", version="1", final=False)

@@ -52,8 +52,14 @@ def _fill(axes: list[Axes], faces: Predictions, chosen: IntArray, root: Path) ->
         one.spines[:].set_visible(False)
         if i < len(chosen):
             row = chosen[i]
-            one.imshow(_thumbnail(root / str(faces.name[row])))
+            one.imshow(_thumbnail(_picture(root, str(faces.name[row]))))
             one.set_xlabel(f"{faces.truth[row]:.0f} → {faces.years[row]:.0f}", fontsize=9)
+
+
+def _picture(root: Path, name: str) -> Path:
+    """The picture of a face; "a.jpg#2" is the second face of a.jpg, which is shown whole."""
+    path = root / name
+    return path if path.exists() else root / name.rpartition("#")[0]
 
 
 def _thumbnail(path: Path) -> UInt8Array:

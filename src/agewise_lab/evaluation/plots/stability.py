@@ -48,6 +48,6 @@ def stability_curves(points: Mapping[str, Sequence[StabilityPoint]]) -> Plot | N
             name="stability",
             title="Stability",
             caption=f"n = {' or '.join(f'{count:,}' for count in counts)} faces, spread over the records. Mean of |age "
-            "after − age before|; bars: 95 % bootstrap intervals.",
+            "after − age before|; bars: 95 % bootstrap intervals. The scales of the years differ.",
             wide=True,
         )

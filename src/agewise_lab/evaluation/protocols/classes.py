@@ -86,4 +86,4 @@ class AgeClasses:
             # Half a year on, so that a whole year at the end of a class is not taken for the next one's.
             for place in self.of_years(ages + 0.25):
                 weights[row, place] += 1 / len(ages)
-        return probs @ weights
+        return np.asarray(np.matmul(probs, weights), dtype=np.float64)
