@@ -264,6 +264,7 @@ def test_each_formula_has_one_home(
 
 
 def test_evaluation_has_no_decoding_of_its_own(repository: Path) -> None:
+    # Distributions may be handed on to what calibrates them; nothing may be worked out from them here.
+    own = r"softmax|expectation|class_ages|probs_over_ages *(@|\*|\.arg|\.sum|\.mean)|torch|onnxruntime"
     for file in (repository / "src" / "agewise_lab" / "evaluation").glob("*.py"):
-        text = file.read_text(encoding="utf-8")
-        assert not re.search(r"softmax|expectation|class_ages|probs_over_ages|torch|onnxruntime", text), file.name
+        assert not re.search(own, file.read_text(encoding="utf-8")), file.name
