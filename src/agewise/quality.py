@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from agewise.imaging.crop import UTKFACE_TEMPLATE
 from agewise.types import Detection, FloatArray, Quality, UInt8Array
 
 _SIDE = 64  # pixels at which sharpness is measured, so that crops of all sizes compare
@@ -22,8 +23,9 @@ _DARK, _BRIGHT = 2, 253
 # The face that angles are measured against, in distances between the eyes: the nose's tip lies this far before the
 # plane of eyes and mouth, …
 _NOSE_DEPTH = 0.5
-_EYES_TO_MOUTH = (139.5 - 56.65) / (138.3 - 59.1)  # … the mouth this far below the eyes, and of that …
-_NOSE_PLACE = (104.3 - 56.65) / (139.5 - 56.65)  # … the nose this share: both as in `UTKFACE_TEMPLATE`
+_EYES, _NOSE, _MOUTH = (np.mean([UTKFACE_TEMPLATE[i][1] for i in points]) for points in ((0, 1), (2,), (3, 4)))
+_EYES_TO_MOUTH = float(_MOUTH - _EYES) / (UTKFACE_TEMPLATE[1][0] - UTKFACE_TEMPLATE[0][0])  # … the mouth so far below …
+_NOSE_PLACE = float((_NOSE - _EYES) / (_MOUTH - _EYES))  # … and of that the nose this share: as the template has them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

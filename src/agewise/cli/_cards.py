@@ -155,21 +155,22 @@ def _gender(spec: GenderSpec | None) -> str:
 def _intervals(calibration: Calibration | None) -> list[tuple[str, str]]:
     if calibration is None:
         return [("Intervals", "none: the model is not calibrated")]
-    tables = sorted(calibration.intervals, key=lambda table: table.kind != calibration.served)
-    lines = [_table(table, served=table.kind == calibration.served) for table in tables]
+    lines = [_table(table) for table in calibration.intervals if table.kind == calibration.served]
+    others = dict.fromkeys(table.kind for table in calibration.intervals if table.kind != calibration.served)
     lines += [_set(table) for table in calibration.sets]
+    if others:
+        lines.append(f"not served: {', '.join(others)} (--json shows them)")
     faces = "" if calibration.faces is None else f" ({calibration.faces} faces"
     faces += "" if not faces else ")" if calibration.date is None else f", {calibration.date})"
     lines.append(f"calibrated on {calibration.data}{faces}")
     return [("Intervals", lines[0]), *(("", line) for line in lines[1:])]
 
 
-def _table(table: IntervalTable, *, served: bool) -> str:
+def _table(table: IntervalTable) -> str:
     by = "true" if table.kind == "label-conditional" else "estimated"
     unit = f"× spread (no less than {table.spread_floor:.3g} years)" if table.normalised else "years"
     radii = [f"±{radius:.3g}" for radius in table.radii]
-    mark = "" if served else f"{table.kind}, not served: "
-    return f"{mark}{100 * table.level:g} % by {by} age, {unit}: {_in_bands(table.edges, radii)}"
+    return f"{100 * table.level:g} % by {by} age, {unit}: {_in_bands(table.edges, radii)}"
 
 
 def _set(table: DensityTable) -> str:
@@ -191,11 +192,11 @@ def _judged(card: ModelCard) -> str:
         "min_sharpness": "sharpness below {:g}",
         "min_brightness": "brightness below {:g}",
         "max_brightness": "brightness above {:g}",
-        "max_clipped": "more than {:.0%} black or white",
+        "max_clipped": "more than {:g} of it black or white",
         "max_yaw_degrees": "yaw beyond {:g}°",
         "max_pitch_degrees": "pitch beyond {:g}°",
         "max_roll_degrees": "roll beyond {:g}°",
-        "max_cut": "more than {:.0%} beyond the picture",
+        "max_cut": "more than {:g} of it beyond the picture",
         "min_detector_score": "detector score below {:g}",
         "max_interval_years": "an interval wider than {:g} years",
     }

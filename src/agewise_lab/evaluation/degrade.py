@@ -19,6 +19,7 @@ import numpy.typing as npt
 from agewise.detect import Detector
 from agewise.estimate import Estimator
 from agewise.imaging import read_image
+from agewise.imaging.crop import warp_crop
 from agewise.types import FloatArray, Quality, UInt8Array
 from agewise_lab.datasets.record import Record
 from agewise_lab.evaluation.run import most_central
@@ -45,10 +46,17 @@ def light(image_rgb: UInt8Array, *, gain: float) -> UInt8Array:
 
 
 def tilt(image_rgb: UInt8Array, *, degrees: float) -> UInt8Array:
-    """Turned clockwise about the middle, borders replicated."""
+    """Turned clockwise about the middle, borders replicated; a square as large as the longer side."""
     height, width = image_rgb.shape[:2]
-    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -degrees, 1.0)
-    return np.asarray(cv2.warpAffine(image_rgb, turn, (width, height), borderMode=cv2.BORDER_REPLICATE), dtype=np.uint8)
+    side = max(height, width)
+    turn = np.array(
+        [
+            [math.cos(math.radians(degrees)), -math.sin(math.radians(degrees))],
+            [math.sin(math.radians(degrees)), math.cos(math.radians(degrees))],
+        ]
+    )
+    shift = 0.5 - turn @ [width / 2, height / 2] / side
+    return warp_crop(image_rgb, np.column_stack([turn / side, shift]), side)
 
 
 def cut(image_rgb: UInt8Array, *, share: float) -> UInt8Array:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 import agewise.store.models
+from agewise.card import Calibration
+from agewise.cli._cards import _intervals
 from agewise.detect import DetectorInfo, detector_names
 from agewise.store import embedded_files, list_models
 
@@ -87,7 +89,6 @@ CALIBRATION = {
             "normalised": True, "spread_floor": 1,
         },
     ],
-    "sets": [{"level": 0.9, "edges": [18], "masses": [0.8, 0.9], "counts": [60, 60]}],
 }  # fmt: skip
 
 
@@ -97,7 +98,10 @@ CALIBRATION = {
         ({"training_data": "UTKFace, train split"}, "UTKFace, which these weights were trained on, is for non-commerc"),
         ({"calibration": None}, "none: the model is not calibrated"),
         ({"figures": []}, "none measured"),
-        ({"quality": None}, "Declines smaller than 24 px, sharpness below 0.15, brightness below 0.1, more than 50%"),
+        (
+            {"quality": None},
+            "Declines smaller than 24 px, sharpness below 0.15, brightness below 0.1, more than 0.5 of",
+        ),
         ({"quality": None}, "and ages it was not validated for (the library's thresholds: the card has none)"),
         ({"quality": {"max_interval_years": 33.5}}, "an interval wider than 33.5 years, and ages it was not validated"),
         ({}, "Verdicts no rates stated"),
@@ -107,8 +111,7 @@ CALIBRATION = {
         ),
         ({"verification": [VERIFY]}, "20.0 % (12 of 60) are unsure measured on a hundred faces"),
         ({"calibration": CALIBRATION}, "90 % by true age, × spread (no less than 1 years): below 18: ±2, from 18: ±3"),
-        ({"calibration": CALIBRATION}, "plain, not served: 90 % by estimated age, years: all ages: ±9"),
-        ({"calibration": CALIBRATION}, "highest-density set, 90 % by true age, mass: below 18: 0.8, from 18: 0.9"),
+        ({"calibration": CALIBRATION}, "not served: plain (--json shows them)"),
         ({"calibration": CALIBRATION}, "calibrated on own photos (120 faces, 2026-11-25)"),
         ({"crop": {"kind": "landmarks", "margin": 0.4, "square": False}}, "five landmarks brought to (0.295, 0.284)"),
         ({"crop": {"kind": "landmarks", "margin": 0.4, "square": False}}, "margin of 40 % on each side, stretched"),
@@ -218,3 +221,9 @@ def test_the_whole_way(cli: Cli, tmp_path: Path) -> None:
     low, high = face["age_interval_years"]
     assert 0 <= low <= face["age_years"] <= high
     assert os.listdir(tmp_path / "drawn") == ["astronaut.png"]
+
+
+def test_sets_are_shown_beside_the_intervals() -> None:
+    sets = [{"level": 0.9, "edges": [18], "masses": [0.8, 0.9], "counts": [60, 60]}]
+    lines = _intervals(Calibration.model_validate(CALIBRATION | {"sets": sets}))
+    assert ("", "highest-density set, 90 % by true age, mass: below 18: 0.8, from 18: 0.9") in lines
