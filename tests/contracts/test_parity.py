@@ -268,14 +268,10 @@ def test_each_formula_has_one_home(
 
 
 def test_evaluation_has_no_decoding_of_its_own(repository: Path) -> None:
-<<<<<<< HEAD
     """Tables carry the distributions that agewise decoded, and sum them by class; nothing makes years of them."""
+    own = (
+        r"softmax|expectation\(|decode_\w+\(|class_bins\(|probs_over_ages *(@|\*|\.arg|\.sum|\.mean)"
+        r"|\btorch\b|onnxruntime"
+    )
     for file in (repository / "src" / "agewise_lab" / "evaluation").rglob("*.py"):
-        text = file.read_text(encoding="utf-8")
-        assert not re.search(r"softmax|expectation\(|decode_\w+\(|class_bins\(|torch|onnxruntime", text), file.name
-=======
-    # Distributions may be handed on to what calibrates them; nothing may be worked out from them here.
-    own = r"softmax|expectation|class_ages|probs_over_ages *(@|\*|\.arg|\.sum|\.mean)|torch|onnxruntime"
-    for file in (repository / "src" / "agewise_lab" / "evaluation").glob("*.py"):
         assert not re.search(own, file.read_text(encoding="utf-8")), file.name
->>>>>>> runtime

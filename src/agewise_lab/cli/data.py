@@ -173,7 +173,7 @@ def split(
 
 @app.command()
 def leaks(
-    databases: Annotated[list[Path], typer.Argument(metavar="DB...", help="Databases; the same photo may be in two.")],
+    databases: Annotated[list[Path], typer.Argument(metavar="DB", help="Databases; the same photo may be in two.")],
     split_name: Annotated[str | None, typer.Option("--split", help="A stored split that all of them have.")] = None,
     pictures: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write leaks.html with the faces there; never commit it.")
