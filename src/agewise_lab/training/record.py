@@ -91,14 +91,18 @@ def _write(path: Path, content: dict[str, Any]) -> None:
         file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
-def keep_bad_batch(folder: Path, error: LossNotFiniteError, store: CropStore) -> Path:
-    """Write the batch that gave no finite loss: names, pixels as the networks saw them before mixing, labels."""
+def keep_bad_batch(folder: Path, error: LossNotFiniteError, store: CropStore) -> tuple[Path, list[str]]:
+    """Write the batch that gave no finite loss: names, pixels as the networks saw them before mixing, labels.
+
+    Returns:
+        Where, and the names.
+    """
     path = folder / "not-finite.npz"
     arrays = {name: value.cpu().numpy() for name, value in error.batch.items()}
-    index = arrays.get("index", np.zeros(0, dtype=np.int64))
+    names = np.asarray(store.name)[arrays["index"]]
     with atomic_write(path) as file:
-        np.savez(file, name=np.asarray(store.name)[index], step=error.step, **arrays)
-    return path
+        np.savez(file, name=names, step=error.step, **arrays)
+    return path, names.tolist()
 
 
 def last_epoch(checkpoint: Path) -> int:

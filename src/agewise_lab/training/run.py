@@ -151,8 +151,8 @@ def train(
         try:
             trainer.fit(module, data, ckpt_path=last if resumed else None, weights_only=True)
         except LossNotFiniteError as error:
-            path = keep_bad_batch(folder, error, store)
-            raise ValueError(f"{error}. The batch is in {path}") from error
+            path, names = keep_bad_batch(folder, error, store)
+            raise ValueError(f"{error}. The batch, {names[0]} to {names[-1]}, is in {path}") from error
         if trainer.is_global_zero:
             _note_end(folder, config, trainer)
     # Where the run had ended before, Lightning leaves the last weights, not their average.
