@@ -101,6 +101,7 @@ def test_train_then_release(
         return recipes.find_recipe("tiny").name.encode()
 
     monkeypatch.setattr(release_module, "release", fake)
+    monkeypatch.setattr(release_module, "face_crops", lambda *_: None)
     monkeypatch.setattr(release_module, "largest_difference", lambda *_: 0.0)
     monkeypatch.setattr(release_module, "OnnxEngine", lambda data: None)
     monkeypatch.setattr(release_module, "Estimator", lambda engine: SimpleNamespace(card=card))
