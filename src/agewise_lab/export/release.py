@@ -14,11 +14,8 @@ import torch
 
 from agewise.card import (
     Calibration,
-    ExpectationAge,
     Figure,
-    GenderSpec,
     Golden,
-    InputSpec,
     Licences,
     ModelCard,
     Validity,
@@ -29,17 +26,20 @@ from agewise.engine import OnnxEngine
 from agewise.estimate import Estimator
 from agewise.imaging.crop import CropSpec
 from agewise.store.models import EmbeddedFile
-from agewise.types import Gender
+from agewise_lab.architectures.base import AgeGenderNet
 from agewise_lab.architectures.compact import CompactConfig, CompactNet
 from agewise_lab.datasets.record import Record
 from agewise_lab.evaluation.calibration import calibrate_intervals, fit_temperature, pooled
 from agewise_lab.evaluation.run import Results, part_of_store, run, summary
 from agewise_lab.export.manifest import embed
-from agewise_lab.export.onnx_model import ServedNet, fold_batch_norms, store_as_int8, to_onnx, with_card
+from agewise_lab.export.onnx_model import store_as_int8, to_onnx, with_card
+from agewise_lab.export.promises import promises_of, years_in_torch
 from agewise_lab.recipes import find_recipe
 from agewise_lab.store.crops import open_store
 from agewise_lab.store.split import Split, hash_split
-from agewise_lab.training.config import TrainConfig
+from agewise_lab.training.config import ModelConfig, TrainConfig
+from agewise_lab.training.networks import make_network
+from agewise_lab.training.teacher import averaged_weights
 
 _GOLDEN_SEED = 20261123
 _UNITS = {"mae": "years", "bias": "years", "width": "years", "count": "faces"}
@@ -57,29 +57,29 @@ class About:
     split: str
 
 
-def load_net(checkpoint: Path, name: str, architecture: CompactConfig) -> CompactNet:
+def load_net(checkpoint: Path, name: str, architecture: CompactConfig | ModelConfig) -> CompactNet | AgeGenderNet:
     """A network with the averaged weights of a Lightning checkpoint, in evaluation mode."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    prefix = f"nets.{name}."
-    net = CompactNet(architecture)
-    net.load_state_dict({key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)})
+    net = make_network(architecture)
+    assert isinstance(net, CompactNet | AgeGenderNet)
+    net.load_state_dict(averaged_weights(checkpoint, name))
     return net.eval()
 
 
-def first_card(net: CompactNet, about: About) -> ModelCard:
+def first_card(net: CompactNet | AgeGenderNet, about: About) -> ModelCard:
     """The card before anything was measured: no calibration, no figures, a golden check that lets all pass."""
-    ages = net.config.ages
+    promises = promises_of(net)
+    female = None if promises.gender is None else 0.5
     return ModelCard(
         name=about.name,
         version=about.version,
         summary=about.summary,
-        input=InputSpec(name="image", size=net.config.size, color_order="RGB", scale=1 / 255),
+        input=promises.input,
         crop=CropSpec(),
-        age=ExpectationAge(output="age_probs", class_ages=tuple(float(age) for age in range(ages))),
-        gender=GenderSpec(output="gender_probs", order=(Gender.FEMALE, Gender.MALE)),
+        age=promises.age,
+        gender=promises.gender,
         calibration=None,
         validity=Validity(
-            age_years=(0.0, float(ages - 1)),
+            age_years=promises.age_years,
             min_face_pixels=24,
             note="Validated on UTKFace only: mostly frontal faces from the web, labels partly estimated.",
         ),
@@ -90,7 +90,7 @@ def first_card(net: CompactNet, about: About) -> ModelCard:
             weights="for non-commercial research only, as the training data ask",
             data="UTKFace: non-commercial research purposes only",
         ),
-        golden=Golden(seed=_GOLDEN_SEED, age_years=0.0, age_std_years=0.0, probability_female=0.5, tolerance=1e9),
+        golden=Golden(seed=_GOLDEN_SEED, age_years=0.0, age_std_years=0.0, probability_female=female, tolerance=1e9),
     )
 
 
@@ -123,20 +123,16 @@ def with_golden(card: ModelCard, bytes_without: bytes) -> ModelCard:
     return card.model_copy(update={"golden": golden})
 
 
-def largest_difference(net: CompactNet, data: bytes, count: int = 32) -> float:
+def largest_difference(net: CompactNet | AgeGenderNet, data: bytes, count: int = 32) -> float:
     """Largest difference in years between the file in ONNX Runtime and the float32 network in PyTorch."""
-    size = net.config.size
+    size = promises_of(net).input.size
     crops = np.stack([synthetic_crop(seed, size) for seed in range(count)])
     ages, _ = Estimator(engine=OnnxEngine(data)).run(crops)
-    image = torch.from_numpy(crops.transpose(0, 3, 1, 2).astype(np.float32) / 255)
-    with torch.inference_mode():
-        probs, _ = ServedNet(fold_batch_norms(net))(image)
-    expected = probs.double() @ torch.arange(probs.shape[1], dtype=torch.float64)
-    return float(np.abs(expected.numpy() - ages.years).max())
+    return float(np.abs(years_in_torch(net, crops) - ages.years).max())
 
 
 def release(
-    net: CompactNet, about: About, root: Path, validation: Sequence[Record], holdout: Sequence[Record]
+    net: CompactNet | AgeGenderNet, about: About, root: Path, validation: Sequence[Record], holdout: Sequence[Record]
 ) -> bytes:
     """The finished file.
 
