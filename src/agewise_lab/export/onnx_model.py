@@ -115,7 +115,7 @@ def to_onnx(net: Any) -> onnx.ModelProto:
             verbose=False,
         )
     model = onnx.load_from_string(stream.getvalue())
-    _slim(model)
+    _slim(model, keep_weights=isinstance(folded, CompactNet))
     return model
 
 
@@ -132,12 +132,16 @@ _DEFAULTS = {
 """Of attributes, where the operators that we get have no other."""
 
 
-def _slim(model: onnx.ModelProto) -> None:
-    """Leave out what says nothing, and shorten the names inside: a third of a very small file."""
+def _slim(model: onnx.ModelProto, *, keep_weights: bool) -> None:
+    """Leave out what says nothing, and shorten the names inside: a third of a very small file.
+
+    With `keep_weights`, weights keep the names that they have in PyTorch.
+    """
     outside = {value.name for value in (*model.graph.input, *model.graph.output)}
     short: dict[str, str] = {name: name for name in outside} | {"": ""}
     for initializer in model.graph.initializer:
-        initializer.name = short.setdefault(initializer.name, f"w{len(short)}")
+        short[initializer.name] = initializer.name if keep_weights else f"w{len(short)}"
+        initializer.name = short[initializer.name]
     for node in model.graph.node:
         del node.metadata_props[:]  # stack traces of the exporter
         node.doc_string = node.name = ""
@@ -198,7 +202,7 @@ def store_as_float16(model: onnx.ModelProto) -> onnx.ModelProto:
         if array.dtype != np.float32 or array.size < _LEAST_ELEMENTS:
             continue
         largest = float(np.abs(array).max())
-        if largest > np.finfo(np.float16).max:
+        if largest > float(np.finfo(np.float16).max):
             raise ValueError(f"a weight of {largest:g} is too large for float16: store int8 or float32")
         name = initializer.name
         graph.initializer.remove(initializer)

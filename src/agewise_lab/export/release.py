@@ -13,10 +13,7 @@ import numpy as np
 import torch
 
 from agewise.card import (
-    ExpectationAge,
-    GenderSpec,
     Golden,
-    InputSpec,
     Licences,
     ModelCard,
     Validity,
@@ -28,17 +25,21 @@ from agewise.estimate.golden import write_card
 from agewise.imaging.crop import CropSpec
 from agewise.imaging.read import read_image
 from agewise.store.models import EmbeddedFile
-from agewise.types import Gender, UInt8Array
+from agewise.types import UInt8Array
+from agewise_lab.architectures.base import AgeGenderNet
 from agewise_lab.architectures.compact import CompactConfig, CompactNet
 from agewise_lab.datasets.record import Record
 from agewise_lab.evaluation.run import part_of_store
 from agewise_lab.export.manifest import embed
 from agewise_lab.export.measured import GOLDEN_SEED, Faces, measured_card
-from agewise_lab.export.onnx_model import ServedNet, fold_batch_norms, store_as_int8, to_onnx, with_card
+from agewise_lab.export.onnx_model import store_as_int8, to_onnx, with_card
+from agewise_lab.export.promises import promises_of, years_in_torch
 from agewise_lab.recipes import find_recipe
 from agewise_lab.store.crops import open_store
 from agewise_lab.store.split import Split, hash_split
-from agewise_lab.training.config import TrainConfig
+from agewise_lab.training.config import ModelConfig, TrainConfig
+from agewise_lab.training.networks import make_network
+from agewise_lab.training.teacher import averaged_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,29 +54,29 @@ class About:
     split: str
 
 
-def load_net(checkpoint: Path, name: str, architecture: CompactConfig) -> CompactNet:
+def load_net(checkpoint: Path, name: str, architecture: CompactConfig | ModelConfig) -> CompactNet | AgeGenderNet:
     """A network with the averaged weights of a Lightning checkpoint, in evaluation mode."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    prefix = f"nets.{name}."
-    net = CompactNet(architecture)
-    net.load_state_dict({key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)})
+    net = make_network(architecture)
+    assert isinstance(net, CompactNet | AgeGenderNet)
+    net.load_state_dict(averaged_weights(checkpoint, name))
     return net.eval()
 
 
-def first_card(net: CompactNet, about: About) -> ModelCard:
+def first_card(net: CompactNet | AgeGenderNet, about: About) -> ModelCard:
     """The card before anything was measured: no calibration, no figures, a golden check that lets all pass."""
-    ages = net.config.ages
+    promises = promises_of(net)
+    female = None if promises.gender is None else 0.5
     return ModelCard(
         name=about.name,
         version=about.version,
         summary=about.summary,
-        input=InputSpec(name="image", size=net.config.size, color_order="RGB", scale=1 / 255),
+        input=promises.input,
         crop=CropSpec(),
-        age=ExpectationAge(output="age_probs", class_ages=tuple(float(age) for age in range(ages))),
-        gender=GenderSpec(output="gender_probs", order=(Gender.FEMALE, Gender.MALE)),
+        age=promises.age,
+        gender=promises.gender,
         calibration=None,
         validity=Validity(
-            age_years=(0.0, float(ages - 1)),
+            age_years=promises.age_years,
             min_face_pixels=24,
             note="Validated on UTKFace only: mostly frontal faces from the web, labels partly estimated.",
         ),
@@ -86,7 +87,7 @@ def first_card(net: CompactNet, about: About) -> ModelCard:
             weights="for non-commercial research only, as the training data ask",
             data="UTKFace: non-commercial research purposes only",
         ),
-        golden=Golden(seed=GOLDEN_SEED, age_years=0.0, age_std_years=0.0, probability_female=0.5, tolerance=1e9),
+        golden=Golden(seed=GOLDEN_SEED, age_years=0.0, age_std_years=0.0, probability_female=female, tolerance=1e9),
     )
 
 
@@ -98,22 +99,18 @@ def face_crops(data: bytes, root: Path, records: Sequence[Record], count: int = 
     return np.stack([estimator.crop(picture, whole.detect(picture)[0]) for picture in pictures])
 
 
-def largest_difference(net: CompactNet, data: bytes, crops: UInt8Array) -> float:
+def largest_difference(net: CompactNet | AgeGenderNet, data: bytes, crops: UInt8Array) -> float:
     """Largest difference in years between the file in ONNX Runtime and the float32 network in PyTorch, on faces.
 
     On faces, not on synthetic pictures: far from what a network has learned from, its ages swing widely, and the
     rounding of its weights with them.
     """
     ages, _ = Estimator(engine=OnnxEngine(data)).run(crops)
-    image = torch.from_numpy(crops.transpose(0, 3, 1, 2).astype(np.float32) / 255)
-    with torch.inference_mode():
-        probs, _ = ServedNet(fold_batch_norms(net))(image)
-    expected = probs.double() @ torch.arange(probs.shape[1], dtype=torch.float64)
-    return float(np.abs(expected.numpy() - ages.years).max())
+    return float(np.abs(years_in_torch(net, crops) - ages.years).max())
 
 
 def release(
-    net: CompactNet,
+    net: CompactNet | AgeGenderNet,
     about: About,
     root: Path,
     validation: Sequence[Record],
