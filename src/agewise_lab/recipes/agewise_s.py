@@ -10,15 +10,12 @@ S = CompactConfig(size=96, stem=16, widths=(32, 64, 112, 160), depths=(1, 1, 2, 
 
 
 def agewise_s() -> TrainConfig:
-    """The run that made the embedded model. See docs/research/ for what it gave.
-
-    It was taught by a finished run of agewise-m: `agewise-lab train agewise-s --teacher runs/agewise-m --distill 0.6`.
-    """
+    """The run that made the embedded model. See docs/research/ for what it gave."""
     return TrainConfig(
         name="agewise-s",
         nets=(NetConfig(name="agewise-s", architecture=S, learning_rate=3e-3),),
-        epochs=90,
-        sizes=((0.45, 64), (0.8, 80), (1.0, 96)),
+        epochs=100,
+        sizes=((0.35, 64), (0.65, 80), (1.0, 96)),
         augment=AugmentConfig(erase=0.2),
-        mixup=0.3,
+        mixup=0.0,
     )
