@@ -16,6 +16,7 @@ from typing import Any
 
 from agewise.card import GenderSpec, Golden, Licences, ModelCard, Validity
 from agewise.errors import unknown_name
+from agewise.estimate.golden import write_card
 from agewise.imaging.crop import CropSpec
 from agewise.types import Gender
 from agewise_lab.architectures.base import AgeGenderNet
@@ -32,7 +33,6 @@ from agewise_lab.convert.nets import (
     wideresnet,
 )
 from agewise_lab.export.onnx_model import store_as_int8, to_onnx, with_card
-from agewise_lab.export.release import with_golden
 
 _RESEARCH = "published for research; the authors state no licence for the weights, the data ask for research use only"
 _GOLDEN_SEED = 20261123
@@ -226,4 +226,4 @@ def convert(
     if int8:
         model = store_as_int8(model)
     card = card_of(net, name)
-    return with_card(model, with_golden(card, with_card(model, card)))
+    return write_card(card, with_card(model, card), renew_golden=True)
