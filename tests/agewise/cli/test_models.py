@@ -154,7 +154,9 @@ def test_verify_all_on_hand(cli: Cli) -> None:
     assert (done.status, done.err) == (0, "")
     lines = done.out.splitlines()
     assert [line.split(":")[0] for line in lines] == [entry.name for entry in embedded_files()]
-    assert lines[0].startswith("agewise-s: ok (checksum, card, golden check; agewise-s ")
+    for line, name in zip(lines, [entry.name for entry in embedded_files()], strict=True):
+        good = "ok (checksum, card, golden check; " if name.startswith("agewise") else "ok (checksum"
+        assert line.startswith(f"{name}: {good}"), line
 
 
 def test_verify_files_goes_through_all(
