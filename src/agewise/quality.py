@@ -50,14 +50,14 @@ class QualityThresholds:
     """
 
     min_face_pixels: float | None = 24.0
-    min_sharpness: float | None = 0.15
+    min_sharpness: float | None = 0.1
     min_brightness: float | None = 0.1
     max_brightness: float | None = None
-    max_clipped: float | None = 0.5
-    max_yaw_degrees: float | None = 45.0
-    max_pitch_degrees: float | None = 30.0
+    max_clipped: float | None = 0.64
+    max_yaw_degrees: float | None = 42.0
+    max_pitch_degrees: float | None = 31.0
     max_roll_degrees: float | None = None
-    max_cut: float | None = 0.5
+    max_cut: float | None = 0.54
     min_detector_score: float | None = None
     max_interval_years: float | None = None
 

@@ -100,7 +100,7 @@ CALIBRATION = {
         ({"figures": []}, "none measured"),
         (
             {"quality": None},
-            "Declines smaller than 24 px, sharpness below 0.15, brightness below 0.1, more than 0.5 of",
+            "Declines smaller than 24 px, sharpness below 0.1, brightness below 0.1, more than 0.64",
         ),
         ({"quality": None}, "and ages it was not validated for (the library's thresholds: the card has none)"),
         ({"quality": {"max_interval_years": 33.5}}, "an interval wider than 33.5 years, and ages it was not validated"),

@@ -44,7 +44,7 @@ def test_a_declined_face_keeps_its_estimate(make_estimator: MakeEstimator) -> No
     image = np.full((50, 50, 3), 102, dtype=np.uint8)
     (declined,) = estimator(image, [Detection((10.0, 10.0, 30.0, 30.0), 0.9)])
     assert not declined.answered
-    assert declined.reasons == ("face too small (20 px < 24)", "blurred (sharpness 0.00 < 0.15)")
+    assert declined.reasons == ("face too small (20 px < 24)", "blurred (sharpness 0.00 < 0.10)")
     assert declined.age_years == pytest.approx(40, abs=1e-4)
     assert declined.age_interval_years == pytest.approx((35, 45), abs=1e-4)
     assert declined.quality is not None
