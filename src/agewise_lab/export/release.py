@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 
 from agewise.card import (
@@ -40,6 +41,8 @@ from agewise_lab.store.split import Split, hash_split
 from agewise_lab.training.config import ModelConfig, TrainConfig
 from agewise_lab.training.networks import make_network
 from agewise_lab.training.teacher import averaged_weights
+
+_INT8_FROM_BYTES = 500_000  # SSR-Net, 0.19 MB in float32, is .35 years off at worst as int8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +112,12 @@ def largest_difference(net: CompactNet | AgeGenderNet, data: bytes, crops: UInt8
     return float(np.abs(years_in_torch(net, crops) - ages.years).max())
 
 
+def _stored(net: CompactNet | AgeGenderNet) -> onnx.ModelProto:
+    """The network as it ships: weights as int8, unless it is small already and rounding costs more than it saves."""
+    model = to_onnx(net)
+    return store_as_int8(model) if model.ByteSize() >= _INT8_FROM_BYTES else model
+
+
 def release(
     net: CompactNet | AgeGenderNet,
     about: About,
@@ -129,7 +138,7 @@ def release(
     """
     card = first_card(net, about)
     # What a reader of the file sees first is its card, so the version and summary beside it are the card's too.
-    model = with_card(store_as_int8(to_onnx(net)), card)
+    model = with_card(_stored(net), card)
     faces = Faces(root=root, validation=validation, holdout=holdout, split=about.split, date=date)
     return write_card(measured_card(card, model, faces), model)
 
@@ -169,6 +178,14 @@ def _finished_run(run: Path, split: Split) -> TrainConfig:
     return config
 
 
+def _what(net: CompactNet | AgeGenderNet) -> str:
+    """What a network estimates, in words."""
+    promises = promises_of(net)
+    low, high = promises.age_years
+    age = f"Age distribution over {low:g}-{high:g}" if promises.age.kind == "expectation" else "Age"
+    return age if promises.gender is None else f"{age} and gender"
+
+
 def release_run(run: Path, store: Path, root: Path, output: Path, *, version: str, final: bool) -> Path:
     """Release the last network of a run that `agewise_lab.training.run.train` finished; gives the file's path.
 
@@ -180,15 +197,15 @@ def release_run(run: Path, store: Path, root: Path, output: Path, *, version: st
     split = hash_split(open_store(store))
     config = _finished_run(run, split)
     chosen = config.nets[-1]
+    net = load_net(run / "last.ckpt", chosen.name, chosen.architecture)
     about = About(
         name=chosen.name,
         version=version,
-        summary=f"Age distribution over 0-100 and gender from a {chosen.architecture.size} px aligned face.",
+        summary=f"{_what(net)} from a {chosen.architecture.size} px aligned face.",
         recipe=config.name,
         training_data=f"UTKFace, {len(split.train)} images of its open part (split {split.digest})",
         split=split.digest,
     )
-    net = load_net(run / "last.ckpt", chosen.name, chosen.architecture)
     validation = part_of_store(store, root, "validation")
     holdout = part_of_store(store, root, "holdout") if final else []
     data = release(net, about, root, validation, holdout, datetime.datetime.now(datetime.UTC).date().isoformat())
