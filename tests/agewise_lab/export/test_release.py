@@ -119,6 +119,17 @@ def test_the_file_answers_as_the_network_does(net: CompactNet, released: bytes, 
     assert largest_difference(net, released, crops) < 0.25
 
 
+def test_small_networks_stay_in_float_and_large_ones_do_not(
+    make_net: Callable[..., CompactNet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = make_net(CompactConfig(size=16, stem=4, widths=(16,), depths=(1,)))
+    kinds = [item.data_type for item in release_module._stored(wide).graph.initializer]
+    assert onnx.TensorProto.INT8 not in kinds
+    monkeypatch.setattr(release_module, "_INT8_FROM_BYTES", 1)
+    kinds = [item.data_type for item in release_module._stored(wide).graph.initializer]
+    assert onnx.TensorProto.INT8 in kinds
+
+
 def test_the_difference_is_measured(
     released: bytes, make_net: Callable[..., CompactNet], pictures: SimpleNamespace
 ) -> None:
