@@ -1,0 +1,1 @@
+"""Very many photos: processes, resumable parts, one result."""

@@ -1,0 +1,1 @@
+"""Faces followed over frames, and one estimate for each, fused from its frames' distributions."""

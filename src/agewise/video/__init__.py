@@ -1,0 +1,1 @@
+"""Moving pictures: frames in (file, stream, camera), frames out."""
