@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -21,7 +22,11 @@ from agewise.card import (
 from agewise.types import FloatArray, Gender, UInt8Array
 from agewise_lab.architectures.base import AgeGenderNet
 from agewise_lab.architectures.compact import CompactNet
+from agewise_lab.export.ensemble import Ensemble
 from agewise_lab.export.onnx_model import ServedNet, fold_batch_norms
+
+Network: TypeAlias = CompactNet | AgeGenderNet | Ensemble
+"""What can be exported with a card."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +39,7 @@ class Promises:
     age_years: tuple[float, float]
 
 
-def promises_of(net: CompactNet | AgeGenderNet) -> Promises:
+def promises_of(net: Network) -> Promises:
     """What a network promises.
 
     Raises:
@@ -69,7 +74,7 @@ def _range(age: AgeSpec) -> tuple[float, float]:
             return 0.0, 120.0
 
 
-def years_in_torch(net: CompactNet | AgeGenderNet, crops_rgb: UInt8Array) -> FloatArray:
+def years_in_torch(net: Network, crops_rgb: UInt8Array) -> FloatArray:
     """The ages that the float32 network gives crops, uint8 RGB (n, size, size, 3), decoded as its card says."""
     image = torch.from_numpy(np.ascontiguousarray(crops_rgb.transpose(0, 3, 1, 2)))
     with torch.inference_mode():

@@ -31,15 +31,16 @@ from agewise_lab.architectures.base import AgeGenderNet
 from agewise_lab.architectures.compact import CompactConfig, CompactNet
 from agewise_lab.datasets.record import Record
 from agewise_lab.evaluation.run import part_of_store
+from agewise_lab.export.ensemble import Ensemble
 from agewise_lab.export.manifest import embed
 from agewise_lab.export.measured import GOLDEN_SEED, Faces, measured_card
 from agewise_lab.export.onnx_model import store_as_int8, to_onnx, with_card
-from agewise_lab.export.promises import promises_of, years_in_torch
-from agewise_lab.recipes import find_recipe
+from agewise_lab.export.promises import Network, promises_of, years_in_torch
 from agewise_lab.store.crops import open_store
 from agewise_lab.store.split import Split, hash_split
 from agewise_lab.training.config import ModelConfig, TrainConfig
 from agewise_lab.training.networks import make_network
+from agewise_lab.training.plain import from_plain
 from agewise_lab.training.teacher import averaged_weights
 
 _INT8_FROM_BYTES = 500_000  # SSR-Net, 0.19 MB in float32, is .35 years off at worst as int8
@@ -65,7 +66,7 @@ def load_net(checkpoint: Path, name: str, architecture: CompactConfig | ModelCon
     return net.eval()
 
 
-def first_card(net: CompactNet | AgeGenderNet, about: About) -> ModelCard:
+def first_card(net: Network, about: About) -> ModelCard:
     """The card before anything was measured: no calibration, no figures, a golden check that lets all pass."""
     promises = promises_of(net)
     female = None if promises.gender is None else 0.5
@@ -102,7 +103,7 @@ def face_crops(data: bytes, root: Path, records: Sequence[Record], count: int = 
     return np.stack([estimator.crop(picture, whole.detect(picture)[0]) for picture in pictures])
 
 
-def largest_difference(net: CompactNet | AgeGenderNet, data: bytes, crops: UInt8Array) -> float:
+def largest_difference(net: Network, data: bytes, crops: UInt8Array) -> float:
     """Largest difference in years between the file in ONNX Runtime and the float32 network in PyTorch, on faces.
 
     On faces, not on synthetic pictures: far from what a network has learned from, its ages swing widely, and the
@@ -112,14 +113,14 @@ def largest_difference(net: CompactNet | AgeGenderNet, data: bytes, crops: UInt8
     return float(np.abs(years_in_torch(net, crops) - ages.years).max())
 
 
-def _stored(net: CompactNet | AgeGenderNet) -> onnx.ModelProto:
+def _stored(net: Network) -> onnx.ModelProto:
     """The network as it ships: weights as int8, unless it is small already and rounding costs more than it saves."""
     model = to_onnx(net)
     return store_as_int8(model) if model.ByteSize() >= _INT8_FROM_BYTES else model
 
 
 def release(
-    net: CompactNet | AgeGenderNet,
+    net: Network,
     about: About,
     root: Path,
     validation: Sequence[Record],
@@ -164,21 +165,34 @@ def _finished_run(run: Path, split: Split) -> TrainConfig:
     if not (run / "run.json").is_file():
         raise FileNotFoundError(f"{run} holds no run: make one with `agewise-lab train`")
     about = json.loads((run / "run.json").read_text())
-    config = find_recipe(about["config"]["name"])
+    config = from_plain(TrainConfig, about["config"])
     if about["split"] != split.digest:
         raise ValueError(
             f"the run in {run} was trained with the split {about['split']}, the store has {split.digest}: "
             "it may have learned from the faces that it would be measured on; name the store that it was trained on"
         )
     ended = int(torch.load(run / "last.ckpt", map_location="cpu", weights_only=True)["epoch"]) + 1
-    if ended < config.epochs:
+    stopped_early = about.get("ended") is not None and about["ended"]["epochs"] == ended
+    if ended < config.epochs and not stopped_early:
         raise ValueError(
             f"the run in {run} stopped after {ended} of {config.epochs} epochs: go on with `agewise-lab train` first"
         )
     return config
 
 
-def _what(net: CompactNet | AgeGenderNet) -> str:
+def _net_of_runs(runs: Sequence[Path], configs: Sequence[TrainConfig], *, mirrored: bool) -> Network:
+    """The last network of a run; of several runs, or with the mirror image, an ensemble of theirs."""
+    chosen = [config.nets[-1] for config in configs]
+    nets = [load_net(run / "last.ckpt", net.name, net.architecture) for run, net in zip(runs, chosen, strict=True)]
+    if len(nets) == 1 and not mirrored:
+        return nets[0]
+    members = [net for net in nets if isinstance(net, CompactNet)]
+    if len(members) != len(nets):
+        raise ValueError("only networks of the compact family (agewise-s, agewise-m) can answer together")
+    return Ensemble(members, mirrored=mirrored).eval()
+
+
+def _what(net: Network) -> str:
     """What a network estimates, in words."""
     promises = promises_of(net)
     low, high = promises.age_years
@@ -186,23 +200,44 @@ def _what(net: CompactNet | AgeGenderNet) -> str:
     return age if promises.gender is None else f"{age} and gender"
 
 
-def release_run(run: Path, store: Path, root: Path, output: Path, *, version: str, final: bool) -> Path:
+def release_run(
+    runs: Sequence[Path],
+    store: Path,
+    root: Path,
+    output: Path,
+    *,
+    version: str,
+    final: bool,
+    name: str | None = None,
+    mirrored: bool = False,
+) -> Path:
     """Release the last network of a run that `agewise_lab.training.run.train` finished; gives the file's path.
+
+    Args:
+        runs: one run, or several whose networks are to answer together (see `Ensemble`).
+        store: the crop store that they were trained on.
+        root: of the data set.
+        output: folder for the file and its manifest.
+        version: of the model, for its card.
+        final: also measure on the holdout part.
+        name: of the model; by default that of the first run's network.
+        mirrored: the networks also see the crop's mirror image, at twice the time.
 
     Raises:
         FileNotFoundError: no run, no checkpoint, or no store.
-        ValueError: the run is not finished, or was made with another split of the data; or the file differs
-            from the network in PyTorch by more than a quarter of a year.
+        ValueError: a run is not finished, or was made with another split of the data; networks that cannot answer
+            together; or the file differs from the network in PyTorch by more than a quarter of a year.
     """
     split = hash_split(open_store(store))
-    config = _finished_run(run, split)
-    chosen = config.nets[-1]
-    net = load_net(run / "last.ckpt", chosen.name, chosen.architecture)
+    configs = [_finished_run(run, split) for run in runs]
+    net = _net_of_runs(runs, configs, mirrored=mirrored)
+    name = name or configs[0].nets[-1].name
+    size = promises_of(net).input.size
     about = About(
-        name=chosen.name,
+        name=name,
         version=version,
-        summary=f"{_what(net)} from a {chosen.architecture.size} px aligned face.",
-        recipe=config.name,
+        summary=f"{_what(net)} from a {size} px aligned face.",
+        recipe=" + ".join(config.name for config in configs),
         training_data=f"UTKFace, {len(split.train)} images of its open part (split {split.digest})",
         split=split.digest,
     )
