@@ -97,7 +97,9 @@ def plot(
 
 
 def release(
-    runs: Annotated[list[Path], typer.Argument(help="A finished run's folder; several answer together.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="A finished run's folder, or a released file; several answer together.")
+    ],
     store: Store,
     root: Root,
     output: Annotated[Path, typer.Option(help="Folder for the .onnx file and its manifest.json.")],

@@ -31,11 +31,12 @@ from agewise_lab.architectures.base import AgeGenderNet
 from agewise_lab.architectures.compact import CompactConfig, CompactNet
 from agewise_lab.datasets.record import Record
 from agewise_lab.evaluation.run import part_of_store
-from agewise_lab.export.ensemble import Ensemble
+from agewise_lab.export.ensemble import Ensemble, compact_net_of
 from agewise_lab.export.manifest import embed
 from agewise_lab.export.measured import GOLDEN_SEED, Faces, measured_card
 from agewise_lab.export.onnx_model import store_as_int8, to_onnx, with_card
 from agewise_lab.export.promises import Network, promises_of, years_in_torch
+from agewise_lab.recipes import find_recipe
 from agewise_lab.store.crops import open_store
 from agewise_lab.store.split import Split, hash_split
 from agewise_lab.training.config import ModelConfig, TrainConfig
@@ -180,16 +181,42 @@ def _finished_run(run: Path, split: Split) -> TrainConfig:
     return config
 
 
-def _net_of_runs(runs: Sequence[Path], configs: Sequence[TrainConfig], *, mirrored: bool) -> Network:
-    """The last network of a run; of several runs, or with the mirror image, an ensemble of theirs."""
-    chosen = [config.nets[-1] for config in configs]
-    nets = [load_net(run / "last.ckpt", net.name, net.architecture) for run, net in zip(runs, chosen, strict=True)]
+@dataclass(frozen=True, kw_only=True)
+class _Member:
+    """A trained network, and the names that a card needs."""
+
+    net: CompactNet | AgeGenderNet
+    name: str
+    recipe: str
+
+
+def _member(source: Path, split: Split) -> _Member:
+    """The last network of a finished run, or the network of a released file."""
+    if source.suffix == ".onnx":
+        card = Estimator(source).card
+        if split.digest not in card.training_data:
+            raise ValueError(f"{source} was trained on {card.training_data}, the store has the split {split.digest}")
+        architecture = find_recipe(card.recipe).nets[-1].architecture
+        if not isinstance(architecture, CompactConfig):
+            raise ValueError(
+                f"{source}: only files of the compact family (agewise-s, agewise-m) can answer with others"
+            )
+        return _Member(net=compact_net_of(onnx.load(source), architecture), name=card.name, recipe=card.recipe)
+    config = _finished_run(source, split)
+    chosen = config.nets[-1]
+    net = load_net(source / "last.ckpt", chosen.name, chosen.architecture)
+    return _Member(net=net, name=chosen.name, recipe=config.name)
+
+
+def _together(members: Sequence[_Member], *, mirrored: bool) -> Network:
+    """One network; several, or with the mirror image, as an ensemble."""
+    nets = [member.net for member in members]
     if len(nets) == 1 and not mirrored:
         return nets[0]
-    members = [net for net in nets if isinstance(net, CompactNet)]
-    if len(members) != len(nets):
+    compact = [net for net in nets if isinstance(net, CompactNet)]
+    if len(compact) != len(nets):
         raise ValueError("only networks of the compact family (agewise-s, agewise-m) can answer together")
-    return Ensemble(members, mirrored=mirrored).eval()
+    return Ensemble(compact, mirrored=mirrored).eval()
 
 
 def _what(net: Network) -> str:
@@ -214,7 +241,8 @@ def release_run(
     """Release the last network of a run that `agewise_lab.training.run.train` finished; gives the file's path.
 
     Args:
-        runs: one run, or several whose networks are to answer together (see `Ensemble`).
+        runs: folder of one run, or of several whose networks are to answer together (see `Ensemble`); a released
+            `.onnx` file of the compact family can stand for a run that is gone.
         store: the crop store that they were trained on.
         root: of the data set.
         output: folder for the file and its manifest.
@@ -229,15 +257,15 @@ def release_run(
             together; or the file differs from the network in PyTorch by more than a quarter of a year.
     """
     split = hash_split(open_store(store))
-    configs = [_finished_run(run, split) for run in runs]
-    net = _net_of_runs(runs, configs, mirrored=mirrored)
-    name = name or configs[0].nets[-1].name
+    members = [_member(run, split) for run in runs]
+    net = _together(members, mirrored=mirrored)
+    name = name or members[0].name
     size = promises_of(net).input.size
     about = About(
         name=name,
         version=version,
         summary=f"{_what(net)} from a {size} px aligned face.",
-        recipe=" + ".join(config.name for config in configs),
+        recipe=" + ".join(member.recipe for member in members),
         training_data=f"UTKFace, {len(split.train)} images of its open part (split {split.digest})",
         split=split.digest,
     )
