@@ -16,6 +16,7 @@ from agewise.cli._exits import BROKEN_PIPE, FAILED, MISTAKE, status_of
 from agewise.cli._options import Debug, wants_debug
 from agewise.cli.calibrate import calibrate
 from agewise.cli.detectors import detectors
+from agewise.cli.live import live
 from agewise.cli.models import models
 from agewise.cli.predict import predict
 from agewise.cli.verify import verify
@@ -26,6 +27,7 @@ app = typer.Typer(name="agewise", add_completion=False, rich_markup_mode=None, p
 app.command()(predict)
 app.command()(verify)
 app.command()(calibrate)
+app.command()(live)
 app.add_typer(models, name="models")
 app.command()(detectors)
 
