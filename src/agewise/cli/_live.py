@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 DEFAULT_SINK = "agewise-records.jsonl"
 _TAKE_SECONDS = 0.04  # a window answers its keys at least so often
 _RATE_SECONDS = 2.0
+_FAULT_SECONDS = 3.0
 _TITLE = "agewise live"
 
 
@@ -89,11 +90,13 @@ def run_live(options: LiveOptions) -> int:
     source = options.source if options.source is not None else options.camera or 0
     with contextlib.ExitStack() as stack:
         stack.enter_context(StopSignals())
-        window = None if options.headless else stack.enter_context(_open_window())
+        camera = NewestFrame(_number(source))
         choices = Choices(options.model, options.detector, min_face=options.min_face, threads=options.threads)
         sink = options.sink if options.sink is not None or options.headless else DEFAULT_SINK
-        camera = stack.enter_context(NewestFrame(_number(source)))
-        recorder = stack.enter_context(Recorder(sink, camera.name, camera.started))
+        recorder = stack.enter_context(Recorder(sink, camera))
+        # Left in the reverse order: the window is gone at once, whatever the sink takes.
+        window = None if options.headless else stack.enter_context(_open_window())
+        stack.enter_context(camera)
         session = _Session(options, camera, choices, recorder, window)
         try:
             session.run()
@@ -138,7 +141,7 @@ class _Session:
         self._picture: Any = None
         self._faces: Sequence[TrackedFace] = ()
         self._told = ""
-        self._fault = ""
+        self._fault = ("", 0.0)  # and until when it is shown: most frames pass without the detector
 
     def run(self) -> None:
         """The loop."""
@@ -161,11 +164,10 @@ class _Session:
         first = self._frame is None
         try:
             self._faces = self._choices.brain.update(frame.image_rgb, frame.seconds)
-            self._fault = ""
         except AgewiseError as error:  # of one detector or model: another may do, so the window stays
             if self._window is None:
                 raise
-            self._faces, self._fault = (), str(error)
+            self._faces, self._fault = (), (str(error), time.monotonic() + _FAULT_SECONDS)
         self._frame = frame
         ended = self._choices.brain.ended()
         if self._window is None:
@@ -188,7 +190,7 @@ class _Session:
     def _show(self, window: Window) -> bool:
         """Draw, and do what the keys say; whether to go on."""
         if (text := self._choices.ready()) is not None:
-            self._fault = ""
+            self._fault = ("", 0.0)  # and until when it is shown: most frames pass without the detector
             window.say(text)
         for key in window.pressed():
             if key == "quit":
@@ -197,7 +199,8 @@ class _Session:
                 self._capture(window)
             else:
                 window.say(self._choices.next(key), seconds=60)
-        trouble = self._camera.trouble or self._fault or self._recorder.trouble
+        fault = self._fault[0] if time.monotonic() < self._fault[1] else ""
+        trouble = self._camera.trouble or fault or self._recorder.trouble
         if self._frame is None and not trouble:
             trouble = f"opening {self._camera.name} …"
         window.show(self._picture, self._status(), trouble)

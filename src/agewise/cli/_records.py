@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from agewise.cli._choices import Brain
     from agewise.sinks import Record
     from agewise.track import Track, TrackedFace
-    from agewise.video.camera import CameraFrame
+    from agewise.video.camera import CameraFrame, NewestFrame
+
+_CLOSE_SECONDS = 5.0  # for what is not sent yet; what remains waits for the next run
 
 
 class Recorder:
@@ -24,19 +26,17 @@ class Recorder:
 
     Args:
         target: of `agewise.sinks.open_record_sink`; None for standard output.
-        source: the camera's name.
-        started: when its clock began, UTC.
+        camera: where the faces come from.
 
     Raises:
         AgewiseError: such a target cannot be written to.
     """
 
-    def __init__(self, target: str | None, source: str, started: dt.datetime) -> None:
+    def __init__(self, target: str | None, camera: NewestFrame) -> None:
         self.target = "standard output" if target is None else masked(target)
         self.count = 0
         self.failed = False
-        self._source = source
-        self._started = started
+        self._camera = camera
         self._writer = None if target is None else RecordWriter(target, on_problem=say)
 
     @property
@@ -52,7 +52,7 @@ class Recorder:
     ) -> None:
         if self._writer is None:
             return
-        status = self._writer.close()
+        status = self._writer.close(_CLOSE_SECONDS)
         if status.waiting or status.held or status.lost or status.problem:
             self.failed = True
             say(str(status))
@@ -63,7 +63,7 @@ class Recorder:
             if face.prediction is not None:
                 self._put(
                     make_record(
-                        source=self._source,
+                        source=self._camera.name,
                         frame=frame.index,
                         seconds=frame.seconds,
                         track_id=face.track_id,
@@ -81,7 +81,7 @@ class Recorder:
             if track.prediction is not None:
                 self._put(
                     make_record(
-                        source=self._source,
+                        source=self._camera.name,
                         frame=None,
                         seconds=track.last_seconds,
                         track_id=track.track_id,
@@ -89,7 +89,7 @@ class Recorder:
                         prediction=track.prediction,
                         model=brain.model_name,
                         model_sha256=brain.model_sha256,
-                        time=self._started + dt.timedelta(seconds=track.last_seconds),
+                        time=self._camera.started + dt.timedelta(seconds=track.last_seconds),
                     )
                 )
 

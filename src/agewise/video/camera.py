@@ -166,7 +166,7 @@ class NewestFrame:
     def ended(self) -> bool:
         """Whether a file is played to its end, and its last frame taken. A camera never ends."""
         with self._ready:
-            return self._ended and self._newest is None
+            return self._ended and self._newest is None and self._error is None  # an error is for `take` to raise
 
     def take(self, timeout: float) -> CameraFrame | None:
         """The newest frame, if it was not taken yet; waits for one, at most `timeout` seconds, else gives None.

@@ -207,6 +207,7 @@ def _import_pygame() -> Any:
     if importlib.util.find_spec("pygame") is None:
         raise MissingExtraError("a window (agewise live without --headless)", "live")
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # else it greets on standard output
+    os.environ.setdefault("SDL_VIDEO_X11_WMCLASS", "agewise")  # else a desktop would call it after the interpreter
     import pygame
     import pygame.font
 
