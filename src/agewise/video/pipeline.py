@@ -55,6 +55,8 @@ class Annotation:
         every: only each `every`-th frame is taken, the others are left out.
         on_frame: called with each frame that was tracked, and its faces, in order, by the thread that calls `run`.
 
+    abandoned: `run` was left before all that was tracked was written: by a second interruption.
+
     `run` may be left by an exception, KeyboardInterrupt too: whatever was tracked until then is still written.
     """
 
@@ -66,12 +68,12 @@ class Annotation:
     timing: Timing = field(default_factory=Timing)
     _stop: threading.Event = field(default_factory=threading.Event)
     _failure: list[BaseException] = field(default_factory=list)
-
-    def sound_into(self) -> Callable[[Any, Fraction], None]:
-        """What `open_video` shall call with the sound's packets."""
-        return lambda packet, zero: self._pending_sound.append(_Sound(packet, zero))
-
     _pending_sound: list[_Sound] = field(default_factory=list)
+    abandoned: bool = False
+
+    def take_sound(self, packet: Any, zero: Fraction) -> None:
+        """For `open_video(on_sound=…)`: the packets go into the new file between the frames that they came with."""
+        self._pending_sound.append(_Sound(packet, zero))
 
     def run(self, video: Video) -> None:
         """Go through the video, to its end or until an exception; what was tracked is written in either case.
@@ -90,9 +92,13 @@ class Annotation:
             self._track(decoded, tracked)
         finally:
             self._stop.set()
-            self._put_last(tracked, encoder)
-            decoder.join()
-            encoder.join()
+            try:
+                self._put_last(tracked, encoder)
+                encoder.join()
+                decoder.join()
+            except BaseException:  # a second Ctrl-C
+                self.abandoned = True
+                raise
         if self._failure:
             raise self._failure[0]
 
