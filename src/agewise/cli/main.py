@@ -20,12 +20,14 @@ from agewise.cli.live import live
 from agewise.cli.models import models
 from agewise.cli.predict import predict
 from agewise.cli.verify import verify
+from agewise.cli.video import video
 from agewise.errors import AgewiseError, OutputError
 
 # Rich help and Rich tracebacks would cost a third of a second at each start.
 app = typer.Typer(name="agewise", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command()(predict)
 app.command()(verify)
+app.command()(video)
 app.command()(calibrate)
 app.command()(live)
 app.add_typer(models, name="models")

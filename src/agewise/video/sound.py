@@ -33,7 +33,7 @@ class Sound:
         self.bad = 0
 
     def write(self, packet: Any, offset: Fraction) -> None:
-        """Take a packet; `offset` in seconds is taken from its times. One that cannot be decoded is counted in `bad`."""
+        """Take a packet, its times less `offset` seconds; one that cannot be decoded is counted in `bad`."""
         shift = round(offset / packet.time_base)
         if self.is_copied:
             self._copy(packet, shift)

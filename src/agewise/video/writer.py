@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -89,6 +90,7 @@ class VideoWriter:
         self._durations: dict[int, int] = {}
         self._step = max(1, round(1 / (Fraction(video.fps) * self._time_base))) if video.fps > 0 else 1
         self.frames = 0
+        self._lock = threading.Lock()  # `close` may come from a thread that did not wait for the one that writes
         flags = {"movflags": "+faststart"} if kind in ("mp4", "mov") else {}
         with _as_output_error(path):
             self._container = self._av.open(str(path), "w", format=kind, options=flags)
@@ -124,24 +126,32 @@ class VideoWriter:
         duration = self._step if frame.duration is None else max(1, round(frame.duration / self._time_base))
         self._durations[pts] = duration
         picture.pts, picture.time_base = pts, self._time_base
-        self._encode(picture)
+        with self._lock:
+            self._encode(picture)
         self.frames += 1
 
     def write_sound(self, packet: Any, zero: Fraction) -> None:
         """Append a packet of the sound; `zero` as `open_video` gives it."""
         if self._sound is not None:
-            self._sound.write(packet, zero + self._start)
+            with self._lock:
+                self._sound.write(packet, zero + self._start)
 
     def finish(self) -> None:
         """Write what is held back, and the file's index; nothing may be written after it."""
-        self._encode(None)
-        if self._sound is not None:
-            self._sound.finish()
-        self._container.close()
+        with self._lock:
+            self._encode(None)
+            if self._sound is not None:
+                self._sound.finish()
+            self._container.close()
+
+    @property
+    def sound_lost(self) -> int:
+        """Packets of the sound that could not be decoded."""
+        return 0 if self._sound is None else self._sound.bad
 
     def close(self) -> None:
         """Let go of the file, whatever state it is in."""
-        with contextlib.suppress(self._av.error.FFmpegError, OSError):
+        with self._lock, contextlib.suppress(self._av.error.FFmpegError, OSError):
             self._container.close()
 
     def _encode(self, picture: Any) -> None:
