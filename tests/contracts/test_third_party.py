@@ -9,7 +9,7 @@ from pathlib import Path
 
 LIGHT = {"PIL", "agewise", "cv2", "numpy", "onnxruntime", "pydantic", "rich", "typer"}
 # extras: inside functions, with MissingExtraError where absent
-LAZY_ONLY = {"av", "dlib", "fsspec", "pyarrow", "skimage", "sqlalchemy"}
+LAZY_ONLY = {"av", "dlib", "fsspec", "pyarrow", "pygame", "skimage", "sqlalchemy"}
 
 
 def _imports(tree: ast.AST, *, inside_function: bool = False) -> Iterator[tuple[str, bool]]:

@@ -276,7 +276,7 @@ def test_nothing_to_record_is_said(windowed: Live, monkeypatch: pytest.MonkeyPat
 
 def test_model_and_detector_change_while_pictures_go_on(windowed: Live) -> None:
     steps = [(5, "capture"), (5, "model"), (0, "model"), ("model agewise-s, detector", "detector")]
-    window, done = windowed([*steps, ("agewise-s, detector mtcnn", "quit")])
+    window, done = windowed([*steps, ("agewise-s, detector mtcnn", "wait"), (2, "quit")])
     assert done.status == 0
     assert window.said[1:4] == [
         "loading the model agewise-s …",
