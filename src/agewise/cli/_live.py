@@ -89,7 +89,7 @@ def run_live(options: LiveOptions) -> int:
     _quiet_opencv()
     source = options.source if options.source is not None else options.camera or 0
     with contextlib.ExitStack() as stack:
-        stack.enter_context(StopSignals())
+        stops = stack.enter_context(StopSignals())
         camera = NewestFrame(_number(source))
         choices = Choices(options.model, options.detector, min_face=options.min_face, threads=options.threads)
         sink = options.sink if options.sink is not None or options.headless else DEFAULT_SINK
@@ -97,7 +97,7 @@ def run_live(options: LiveOptions) -> int:
         # Left in the reverse order: the window is gone at once, whatever the sink takes.
         window = None if options.headless else stack.enter_context(_open_window())
         stack.enter_context(camera)
-        session = _Session(options, camera, choices, recorder, window)
+        session = _Session(options, camera, choices, recorder, window, stops)
         try:
             session.run()
         finally:
@@ -129,8 +129,15 @@ class _Session:
     """One run: what the loop holds between two frames."""
 
     def __init__(
-        self, options: LiveOptions, camera: NewestFrame, choices: Choices, recorder: Recorder, window: Window | None
+        self,
+        options: LiveOptions,
+        camera: NewestFrame,
+        choices: Choices,
+        recorder: Recorder,
+        window: Window | None,
+        stops: StopSignals,
     ) -> None:
+        self._stops = stops
         self._options = options
         self._camera = camera
         self._choices = choices
@@ -149,16 +156,19 @@ class _Session:
         while not self._camera.ended:
             if self._options.seconds is not None and time.monotonic() - start >= self._options.seconds:
                 return
-            if (frame := self._camera.take(_TAKE_SECONDS)) is not None:
-                self._look(frame)
-            self._tell_trouble()
-            if self._window is not None and not self._show(self._window):
-                return
+            frame = self._camera.take(_TAKE_SECONDS)
+            with self._stops.held():  # a signal shall not fall into a record
+                if frame is not None:
+                    self._look(frame)
+                self._tell_trouble()
+                if self._window is not None and not self._show(self._window):
+                    return
 
     def finish(self) -> None:
         """Without a window: the records of the faces that are still in sight."""
         if self._window is None:
-            self._recorder.tracks(self._choices.brain.finish(), self._choices.brain)
+            with self._stops.held():
+                self._recorder.tracks(self._choices.brain.finish(), self._choices.brain)
 
     def _look(self, frame: CameraFrame) -> None:
         first = self._frame is None

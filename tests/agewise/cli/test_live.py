@@ -27,7 +27,7 @@ from agewise.types import Detection, UInt8Array
 Live = Callable[..., Any]
 Key = str
 Step = tuple[int | str, Key]
-"""A key, and before it: so many more pictures, or a text that must have been said since the last key."""
+"""A key, several with "+" between, or "wait"; before it, so many pictures, or a text said since the last one."""
 
 
 def make_clip(path: Path, frames: int = 40, fps: int = 50, size_wh: tuple[int, int] = (96, 72)) -> Path:
@@ -155,7 +155,8 @@ def test_ctrl_c_keeps_what_was_recorded(spawn: Callable[..., Any], onnx_path: Pa
     child = spawn(
         "live", long, "--model", onnx_path, "--detector", "none", "--headless", "--sink", "a.jsonl", cwd=tmp_path
     )
-    time.sleep(3)
+    Desk.until((tmp_path / ".a.jsonl.spool").exists)  # the model is loaded
+    time.sleep(2)
     child.process.send_signal(signal.SIGINT)
     done = child.finish()
     assert done.status == 130
@@ -211,7 +212,7 @@ class FakeWindow:
             return []
         del self.plan[0]
         self.pictures_then, self.said_then = self.pictures, len(self.said)
-        return [] if key == "wait" else [key]
+        return [] if key == "wait" else key.split("+")
 
 
 @pytest.fixture
@@ -224,7 +225,7 @@ def windowed(live: Live, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Liv
         monkeypatch.setattr(_live, "_open_window", lambda: window)
         done = live(make_clip(clip, frames=1500), *flags)
         assert not window.open
-        assert not window.plan
+        assert not window.plan, window.said
         return window, done
 
     return run
@@ -275,7 +276,7 @@ def test_nothing_to_record_is_said(windowed: Live, monkeypatch: pytest.MonkeyPat
 
 
 def test_model_and_detector_change_while_pictures_go_on(windowed: Live) -> None:
-    steps = [(5, "capture"), (5, "model"), (0, "model"), ("model agewise-s, detector", "detector")]
+    steps = [(5, "capture"), (5, "model+model"), ("model agewise-s, detector", "detector")]
     window, done = windowed([*steps, ("agewise-s, detector mtcnn", "wait"), (2, "quit")])
     assert done.status == 0
     assert window.said[1:4] == [

@@ -6,6 +6,8 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
@@ -207,6 +209,37 @@ def test_a_file_is_played_at_its_own_rate_once(clip: Path) -> None:
     assert frames[-1].index == 9
     assert abs(int(frames[-1].image_rgb.mean()) - 180) < 4
     assert 0.17 < frames[-1].seconds - frames[0].seconds < 1.0  # nine spacings of 20 ms
+
+
+def test_an_address_is_read_lost_with_its_server_and_read_again(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server on this machine that goes away for a while; the password in the address is not told."""
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *args: None)
+
+    def serve(port: int = 0) -> ThreadingHTTPServer:
+        server = ThreadingHTTPServer(("127.0.0.1", port), partial(SimpleHTTPRequestHandler, directory=tmp_path))
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        return server
+
+    server = serve()
+    port = server.server_address[1]
+    with NewestFrame(f"http://me:secret@127.0.0.1:{port}/clip.avi", pauses=PAUSES) as camera:
+        frame = camera.take(10.0)
+        assert frame is not None
+        assert frame.image_rgb.shape == (48, 64, 3)
+        wait_for(lambda: camera.frames >= 10, 20)
+        server.shutdown()
+        server.server_close()
+        wait_for(lambda: camera.trouble)
+        assert camera.trouble == f"http://127.0.0.1:{port}/clip.avi went away: waiting for it"
+        time.sleep(0.2)
+        before = camera.frames
+        server = serve(port)
+        wait_for(lambda: camera.frames >= before + 10, 20)
+        assert not camera.ended
+    server.shutdown()
+    server.server_close()
 
 
 def test_a_file_that_is_no_video_is_an_error(tmp_path: Path) -> None:
