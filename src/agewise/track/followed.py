@@ -65,6 +65,12 @@ class Followed:
             fresh = _NEW_LANDMARKS * fresh + (1 - _NEW_LANDMARKS) * self._landmarks
         self._landmarks = fresh
 
+    def lose(self) -> None:
+        """It cannot be seen any more."""
+        if not self.lost:
+            self.motion.lost()
+        self.lost = True
+
     def rescale(self, factor_x: float, factor_y: float) -> None:
         """The picture's size has changed."""
         self.motion.rescale(factor_x, factor_y)

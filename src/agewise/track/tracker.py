@@ -22,7 +22,7 @@ _ALIKE = 0.5  # correlation of a face with its small picture below which optical
 _MISSES = 3  # detector runs without the face, of one that optical flow still follows
 _CROWDED = 0.15  # overlap of two faces at which optical flow is not to be trusted for long
 _AFTER_LOSS = 3  # frames after the loss of a face on which it is looked for
-_FAR = 1.0  # sides of a face: as near its expected place must a detection be, …
+_FAR = 1.0  # sides of a face: as near its expected place must a detection be, and one more for each second hidden, …
 _SIZES = 1.8  # … and of about its size …
 _LOST_ALIKE = 0.2  # … and, if it was hidden, look a little like it
 _MOST_COST = 1.6
@@ -125,7 +125,8 @@ class Tracker:
             if box is not None and float(self._flow.patch(box) @ track.patch) >= _ALIKE and self._meets(box):
                 track.motion.flowed(box)
             else:
-                track.lost = lost = True
+                track.lose()
+                lost = True
         return lost
 
     def _meets(self, box: Box) -> bool:
@@ -184,9 +185,11 @@ class Tracker:
         middles = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (expected, found)]
         sides = [np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1)) for boxes in (expected, found)]
         larger = np.maximum(sides[0][:, None], sides[1][None])
-        near = np.hypot(*np.moveaxis(middles[0][:, None] - middles[1][None], -1, 0)) < _FAR * larger
-        sized = larger < _SIZES * np.minimum(sides[0][:, None], sides[1][None])
         lost = np.array([track.lost for track in tracks])[:, None]
+        # a hidden face may have turned: the longer it is away, the farther it may be
+        reach = np.array([_FAR + (self._seconds - track.last if track.lost else 0.0) for track in tracks])[:, None]
+        near = np.hypot(*np.moveaxis(middles[0][:, None] - middles[1][None], -1, 0)) < reach * larger
+        sized = larger < _SIZES * np.minimum(sides[0][:, None], sides[1][None])
         possible = near & sized & (~lost | (alike >= _LOST_ALIKE))
         costs: FloatArray = np.where(possible, 1 - overlap + 0.5 * np.clip(1 - alike, 0, 1), 9.0)
         return costs
@@ -201,7 +204,7 @@ class Tracker:
                 if other is not track
             )
             if track.missed >= _MISSES or covered:
-                track.lost = True
+                track.lose()
         # seen once and not again on the very next frame: it will hardly come back
         gone = [track for track in tracks if track.detections == 1]
         for track in gone:
