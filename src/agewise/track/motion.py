@@ -10,6 +10,7 @@ from agewise.types import Box, FloatArray
 _DETECTED = 0.04
 # … and optical flow moves it on with this error.
 _FLOWED = 0.01
+_FLOW_GAIN = 0.3  # how much of the speed is renewed by a frame's flow
 _ACCELERATION = 3.0  # a second, squared: heads start and stop within some tenths of a second
 _FIRST_SPEED = 1.0  # a second: of a face that was seen once
 _LOST_DAMPING = 1.5  # seconds in which a hidden face's speed falls to a third
@@ -30,6 +31,7 @@ class Motion:
         self._speed = np.zeros(4)
         self._covariance = np.array([[_DETECTED**2, 0.0], [0.0, _FIRST_SPEED**2]])
         self._last_sure = (self._place, self._speed, 0.0)
+        self._before = (0.0, self._covariance)
 
     @property
     def box(self) -> Box:
@@ -47,6 +49,7 @@ class Motion:
         """Go on by so many seconds. The speed of a face that is not seen dies away, so that it does not run off."""
         step = np.array([[1.0, seconds], [0.0, 1.0]])
         noise = np.array([[seconds**4 / 4, seconds**3 / 2], [seconds**3 / 2, seconds**2]]) * _ACCELERATION**2
+        self._before = (seconds, self._covariance)
         self._place = self._place + self._speed * seconds
         self._place[2:] = np.clip(self._place[2:], 0.0, 12.0)
         place, speed, ago = self._last_sure
@@ -62,8 +65,17 @@ class Motion:
         self._last_sure = (self._place, self._speed, 0.0)
 
     def flowed(self, box: Box) -> None:
-        """Take in where optical flow has moved the box of the frame before."""
-        self._update(_state(box), _FLOWED)
+        """Take in where optical flow has moved the box of the frame before.
+
+        Flow says how far the face went since then, not where it is: the place's error grows by flow's own, and is
+        not made smaller, else the box would drift off with flow's small errors and no detection could fetch it back.
+        """
+        seconds, sure = self._before
+        place = _state(box)
+        if seconds > 0:
+            self._speed = self._speed + _FLOW_GAIN * (place - self._place) / seconds
+        self._place = place
+        self._covariance = np.array([[sure[0, 0] + _FLOWED**2, 0.0], [0.0, sure[1, 1]]])
 
     def lost(self) -> None:
         """Forget what optical flow said since the last detection: it may have followed what hides the face.
