@@ -77,7 +77,7 @@ def run(analyzer: Analyzer, job: VideoJob) -> int:
     tracker = Tracker(analyzer, config)
     with StopSignals() as stops:
         with contextlib.ExitStack() as stack:
-            annotation = Annotation(tracker=tracker, draw=job.draw, every=job.every)
+            annotation = Annotation(tracker=tracker, draw=job.draw, every=job.every, hold=stops.held)
             video = stack.enter_context(
                 open_video(
                     job.source,

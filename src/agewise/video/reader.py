@@ -6,6 +6,7 @@ Frames come upright, as the file's rotation says, at their own exact times: a va
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -27,6 +28,7 @@ _UNSPECIFIED, _BT709 = 2, 1  # FFmpeg's numbers of colour spaces
 _HD_HEIGHT = 720  # from here on video that names no colour space is BT.709 by custom
 _MOST_WARNINGS = 20
 _SHORT_BY = 1.0  # seconds that may be missing at the end before it is said
+_CLOSE_TIMEOUT = 1.0  # seconds
 _OPEN_TIMEOUT, _READ_TIMEOUT = 20.0, 20.0  # seconds, of addresses
 
 
@@ -101,6 +103,7 @@ class StreamReader:
         self._end = None if end_seconds is None else exact_seconds(end_seconds)
         self._on_sound = on_sound
         self._bad = 0
+        self._busy = threading.Lock()
         self._coded_size: tuple[int, int] | None = None
         self._container = self._open()
         try:
@@ -184,8 +187,12 @@ class StreamReader:
         self.close()
 
     def close(self) -> None:
-        """Close the source; a second time does nothing."""
-        self._container.close()
+        """Close the source; a second time does nothing. One that another thread waits for in vain stays as it is."""
+        if self._busy.acquire(timeout=_CLOSE_TIMEOUT):
+            try:
+                self._container.close()
+            finally:
+                self._busy.release()
 
     def __iter__(self) -> Iterator[Frame]:
         first, self._first = self._first, None
@@ -193,7 +200,11 @@ class StreamReader:
             return
         yield first
         last = first.time
-        for frame in self._frames:
+        while True:
+            with self._busy:
+                frame = next(self._frames, None)
+            if frame is None:
+                break
             last = frame.time
             yield frame
         self._say_what_is_missing(float(last))
