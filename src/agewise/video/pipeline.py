@@ -50,7 +50,8 @@ class Annotation:
     """Draws the tracks of a video into a new one.
 
     Args:
-        tracker: made for this video; `finish` is left to the caller.
+        tracker: made for this video; `finish` is left to the caller. May be set later, as `writer` may: both want to
+            know the video, which wants `take_sound`.
         writer: takes the frames and the sound; None where only the tracks are wanted.
         draw: whether boxes and labels are drawn.
         every: only each `every`-th frame is taken, the others are left out.
@@ -62,7 +63,7 @@ class Annotation:
     `run` may be left by an exception, KeyboardInterrupt too: whatever was tracked until then is still written.
     """
 
-    tracker: Tracker
+    tracker: Tracker | None = None
     writer: VideoWriter | None = None
     draw: bool = True
     every: int = 1
@@ -134,7 +135,7 @@ class Annotation:
             if item is _END:
                 return
             faces: Sequence[TrackedFace] = ()
-            if isinstance(item, Frame):
+            if isinstance(item, Frame) and self.tracker is not None:
                 began = time.perf_counter()
                 faces = self.tracker.update(item.image_rgb, item.seconds)
                 self.timing.track += time.perf_counter() - began
