@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agewise.analyzer import Analyzer
 
 _RECORDS_AT_ONCE = 2_000
+_DETECTIONS_A_SECOND = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +74,9 @@ def run(analyzer: Analyzer, job: VideoJob) -> int:
         VideoError: nothing of the source can be read.
         OutputError: an output cannot be written; no video is left.
     """
-    config = TrackConfig() if job.max_faces is None else TrackConfig(max_tracks=job.max_faces)
-    tracker = Tracker(analyzer, config)
     with StopSignals() as stops:
         with contextlib.ExitStack() as stack:
-            annotation = Annotation(tracker=tracker, draw=job.draw, every=job.every)
+            annotation = Annotation(draw=job.draw, every=job.every, hold=stops.held)
             video = stack.enter_context(
                 open_video(
                     job.source,
@@ -86,6 +85,7 @@ def run(analyzer: Analyzer, job: VideoJob) -> int:
                     on_sound=None if job.output is None else annotation.take_sound,
                 )
             )
+            annotation.tracker = tracker = Tracker(analyzer, _track_config(video, job))
             records = stack.enter_context(_Records(job, analyzer))
             if job.output is not None:
                 annotation.writer = stack.enter_context(open_writer(job.output, video, start_seconds=job.start))
@@ -95,6 +95,13 @@ def run(analyzer: Analyzer, job: VideoJob) -> int:
             tally.finish()
         stops.release()
     return _tell(video, annotation.writer, tally, job, status)
+
+
+def _track_config(video: Video, job: VideoJob) -> TrackConfig:
+    """The detector looks six times a second, or on every fifth frame where that is less often."""
+    default = TrackConfig()
+    often = max(default.detect_every, round(video.fps / job.every / _DETECTIONS_A_SECOND))
+    return TrackConfig(detect_every=often, max_tracks=job.max_faces or default.max_tracks)
 
 
 def _go(annotation: Annotation, video: Video, tally: _Tally, job: VideoJob) -> int:

@@ -28,3 +28,12 @@ class Frame:
     def seconds(self) -> float:
         """`time` as a float."""
         return float(self.time)
+
+
+def exact_seconds(seconds: float) -> Fraction:
+    """A time that someone wrote in decimals, as exact as they meant it: 0.08 is 2/25.
+
+    >>> exact_seconds(0.08)
+    Fraction(2, 25)
+    """
+    return Fraction(seconds).limit_denominator(1_000_000)

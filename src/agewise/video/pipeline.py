@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _BYTES_IN_FLIGHT = 48 << 20  # of each queue
 _MOST_IN_FLIGHT = 16
 _WAIT = 0.1  # seconds between two looks at whether to stop
+_PATIENCE = 1.0  # seconds
 _END = None
 
 
@@ -49,10 +50,12 @@ class Annotation:
     """Draws the tracks of a video into a new one.
 
     Args:
-        tracker: made for this video; `finish` is left to the caller.
+        tracker: made for this video; `finish` is left to the caller. May be set later, as `writer` may: both want to
+            know the video, which wants `take_sound`.
         writer: takes the frames and the sound; None where only the tracks are wanted.
         draw: whether boxes and labels are drawn.
         every: only each `every`-th frame is taken, the others are left out.
+        hold: a context in which no interruption comes, so that a frame that `on_frame` was told of is written, too.
         on_frame: called with each frame that was tracked, and its faces, in order, by the thread that calls `run`.
 
     abandoned: `run` was left before all that was tracked was written: by a second interruption.
@@ -60,11 +63,12 @@ class Annotation:
     `run` may be left by an exception, KeyboardInterrupt too: whatever was tracked until then is still written.
     """
 
-    tracker: Tracker
+    tracker: Tracker | None = None
     writer: VideoWriter | None = None
     draw: bool = True
     every: int = 1
     on_frame: Callable[[Frame, Sequence[TrackedFace]], None] | None = None
+    hold: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
     timing: Timing = field(default_factory=Timing)
     _stop: threading.Event = field(default_factory=threading.Event)
     _failure: list[BaseException] = field(default_factory=list)
@@ -95,7 +99,7 @@ class Annotation:
             try:
                 self._put_last(tracked, encoder)
                 encoder.join()
-                decoder.join()
+                decoder.join(_PATIENCE)  # it may wait for a source that is silent: what was tracked shall not
             except BaseException:  # a second Ctrl-C
                 self.abandoned = True
                 raise
@@ -131,14 +135,15 @@ class Annotation:
             if item is _END:
                 return
             faces: Sequence[TrackedFace] = ()
-            if isinstance(item, Frame):
+            if isinstance(item, Frame) and self.tracker is not None:
                 began = time.perf_counter()
                 faces = self.tracker.update(item.image_rgb, item.seconds)
                 self.timing.track += time.perf_counter() - began
-                if self.on_frame is not None:
+            with self.hold():
+                if self.on_frame is not None and isinstance(item, Frame):
                     self.on_frame(item, faces)
-            if self.writer is not None:
-                self._put(tracked, (item, faces))
+                if self.writer is not None:
+                    self._put(tracked, (item, faces))
 
     def _encode(self, tracked: queue.Queue[Any]) -> None:
         """The last thread."""

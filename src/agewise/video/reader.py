@@ -6,6 +6,7 @@ Frames come upright, as the file's rotation says, at their own exact times: a va
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +18,7 @@ from agewise._files import shown
 from agewise.errors import VideoError
 from agewise.types import UInt8Array
 from agewise.video._av import load_av
-from agewise.video.frame import Frame
+from agewise.video.frame import Frame, exact_seconds
 from agewise.video.sequence import PictureSequence, find_pictures
 
 OnSound = Callable[[Any, Fraction], None]
@@ -27,6 +28,7 @@ _UNSPECIFIED, _BT709 = 2, 1  # FFmpeg's numbers of colour spaces
 _HD_HEIGHT = 720  # from here on video that names no colour space is BT.709 by custom
 _MOST_WARNINGS = 20
 _SHORT_BY = 1.0  # seconds that may be missing at the end before it is said
+_CLOSE_TIMEOUT = 1.0  # seconds
 _OPEN_TIMEOUT, _READ_TIMEOUT = 20.0, 20.0  # seconds, of addresses
 
 
@@ -97,9 +99,11 @@ class StreamReader:
         self._av = load_av()
         self.source = source
         self.warnings: list[str] = []
-        self._start, self._end = start_seconds, end_seconds
+        self._start = None if start_seconds is None else exact_seconds(start_seconds)
+        self._end = None if end_seconds is None else exact_seconds(end_seconds)
         self._on_sound = on_sound
         self._bad = 0
+        self._busy = threading.Lock()
         self._coded_size: tuple[int, int] | None = None
         self._container = self._open()
         try:
@@ -153,14 +157,18 @@ class StreamReader:
     def _expected(self) -> int | None:
         if self._length is None:
             return None
-        begin = self._start or 0.0
-        until = self._length if self._end is None else min(self._end, self._length)
+        begin = self._start or 0
+        until = self._length if self._end is None else min(float(self._end), self._length)
         whole = begin == 0 and until == self._length
-        return self._stream.frames if whole and self._stream.frames else max(1, round((until - begin) * self.fps))
+        return (
+            self._stream.frames if whole and self._stream.frames else max(1, round((until - float(begin)) * self.fps))
+        )
 
     def _why_empty(self) -> str:
         if self._start is not None and self._length is not None and self._start >= self._length:
-            return f"{shown(self.source)} has no frame from {self._start:g} s on: it is {self._length:.2f} s long"
+            return (
+                f"{shown(self.source)} has no frame from {float(self._start):g} s on: it is {self._length:.2f} s long"
+            )
         what = f"; {self.warnings[0]}" if self.warnings else ""
         return f"cannot read {shown(self.source)} as a video: not one frame can be decoded{what}"
 
@@ -168,7 +176,7 @@ class StreamReader:
         if not self._start:
             return
         try:
-            self._container.seek(int(((self._zero or 0) + Fraction(self._start)) * self._av.time_base), backward=True)
+            self._container.seek(int(((self._zero or 0) + self._start) * self._av.time_base), backward=True)
         except (self._av.error.FFmpegError, OSError):  # a stream that cannot be sought in is read from where it is
             self.warnings.append(f"{shown(self.source)} cannot be sought in; read from its start")
 
@@ -179,8 +187,12 @@ class StreamReader:
         self.close()
 
     def close(self) -> None:
-        """Close the source; a second time does nothing."""
-        self._container.close()
+        """Close the source; a second time does nothing. One that another thread waits for in vain stays as it is."""
+        if self._busy.acquire(timeout=_CLOSE_TIMEOUT):
+            try:
+                self._container.close()
+            finally:
+                self._busy.release()
 
     def __iter__(self) -> Iterator[Frame]:
         first, self._first = self._first, None
@@ -188,7 +200,11 @@ class StreamReader:
             return
         yield first
         last = first.time
-        for frame in self._frames:
+        while True:
+            with self._busy:
+                frame = next(self._frames, None)
+            if frame is None:
+                break
             last = frame.time
             yield frame
         self._say_what_is_missing(float(last))
@@ -196,7 +212,7 @@ class StreamReader:
     def _say_what_is_missing(self, last: float) -> None:
         if self._bad > _MOST_WARNINGS:
             self.warnings.append(f"{self._bad - _MOST_WARNINGS} more parts could not be read")
-        until = self._length if self._end is None or self._length is None else min(self._end, self._length)
+        until = self._length if self._end is None or self._length is None else min(float(self._end), self._length)
         if until is not None and last + 2 * float(self._step) + _SHORT_BY < until:
             self.warnings.append(f"{shown(self.source)} ends after {last:.2f} s of {until:.2f} s: it is cut or damaged")
 
@@ -241,6 +257,8 @@ class StreamReader:
             if packet.stream is not self._stream:
                 self._hand_on(packet)
                 continue
+            if packet.is_corrupt:
+                self._warn(f"{shown(self.source)}: a part is damaged")
             try:
                 yield from packet.decode()
             except self._av.error.EOFError:

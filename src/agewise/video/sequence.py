@@ -13,7 +13,7 @@ from typing import Self
 from agewise._files import shown
 from agewise.errors import ImageError, VideoError
 from agewise.imaging import DEFAULT_MAX_PIXELS, read_image
-from agewise.video.frame import Frame
+from agewise.video.frame import Frame, exact_seconds
 
 DEFAULT_RATE = Fraction(25)
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -83,7 +83,7 @@ class PictureSequence:
         self._timed = [
             (path, time)
             for path, time in timed
-            if time >= (start_seconds or 0) and (end_seconds is None or time < end_seconds)
+            if time >= exact_seconds(start_seconds or 0) and (end_seconds is None or time < exact_seconds(end_seconds))
         ]
         self.frame_count: int | None = len(self._timed)
         self.time_base = 1 / rate

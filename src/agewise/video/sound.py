@@ -10,6 +10,9 @@ from agewise.video._av import load_av
 COPIED = ("aac", "mp3", "ac3", "eac3", "alac", "opus")
 """Codecs that MP4, MOV and Matroska hold, and that players know there."""
 
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+"""By number of channels: files of raw sound do not name theirs, which the encoder wants. Others are mixed to two."""
+
 
 class Sound:
     """One sound stream in a file that is being written.
@@ -28,7 +31,7 @@ class Sound:
             self._stream = container.add_stream_from_template(template)
         else:
             self._stream = container.add_stream("aac", rate=template.codec_context.sample_rate or 48_000)
-            self._stream.codec_context.layout = template.codec_context.layout
+            self._stream.codec_context.layout = _LAYOUTS.get(template.codec_context.channels, "stereo")
         self._last: int | None = None
         self.bad = 0
 

@@ -16,15 +16,15 @@ from agewise._files import atomic_path, shown
 from agewise.errors import OutputError
 from agewise.types import UInt8Array
 from agewise.video._av import load_av
-from agewise.video.frame import Frame
+from agewise.video.frame import Frame, exact_seconds
 from agewise.video.reader import Video
 from agewise.video.sound import Sound
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """What can be written, by suffix."""
 
-PRESET, CRF = "superfast", 21
-"""x264's: on two cores `superfast` encodes 1280×720 about as fast as the rest of the chain needs, see benchmarks."""
+PRESET, CRF = "veryfast", 21
+"""x264's: `superfast` saves a twentieth of the time at twice the size, see benchmarks/video.py."""
 
 _BT709, _LIMITED = 1, 1  # FFmpeg's numbers; the colours of HD video, told to the player
 _KEY_FRAME_SECONDS = 4
@@ -42,7 +42,7 @@ def check_target(path: str | os.PathLike[str]) -> None:
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise OutputError(
-            f"cannot write {shown(path)}: unknown suffix {suffix!r}; end its name in {', '.join(FORMATS)}"
+            f"cannot write {shown(path)}: unknown suffix {suffix!r}; end its name in one of {', '.join(FORMATS)}"
         )
 
 
@@ -66,7 +66,7 @@ def open_writer(
     check_target(path)
     with atomic_path(path) as temporary:
         kind = FORMATS[Path(path).suffix.lower()]
-        writer = VideoWriter(temporary, kind, video, start=Fraction(start_seconds or 0), sound=sound)
+        writer = VideoWriter(temporary, kind, video, name=path, start=exact_seconds(start_seconds or 0), sound=sound)
         try:
             yield writer
             with _as_output_error(path):
@@ -82,8 +82,11 @@ class VideoWriter:
     more row or column, a copy of the last. B-frames are off: with them a file of variable rate tells a wrong length.
     """
 
-    def __init__(self, path: Path, kind: str, video: Video, *, start: Fraction, sound: bool = True) -> None:
+    def __init__(
+        self, path: Path, kind: str, video: Video, *, name: str | os.PathLike[str], start: Fraction, sound: bool = True
+    ) -> None:
         self._av = load_av()
+        self._name = name
         self._start = start
         self._time_base = video.time_base
         self._last: int | None = None
@@ -92,7 +95,7 @@ class VideoWriter:
         self.frames = 0
         self._lock = threading.Lock()  # `close` may come from a thread that did not wait for the one that writes
         flags = {"movflags": "+faststart"} if kind in ("mp4", "mov") else {}
-        with _as_output_error(path):
+        with _as_output_error(name):
             self._container = self._av.open(str(path), "w", format=kind, options=flags)
             self._stream = self._add_picture(video)
             template = video.sound if sound else None
@@ -126,14 +129,14 @@ class VideoWriter:
         duration = self._step if frame.duration is None else max(1, round(frame.duration / self._time_base))
         self._durations[pts] = duration
         picture.pts, picture.time_base = pts, self._time_base
-        with self._lock:
+        with self._lock, _as_output_error(self._name):
             self._encode(picture)
         self.frames += 1
 
     def write_sound(self, packet: Any, zero: Fraction) -> None:
         """Append a packet of the sound; `zero` as `open_video` gives it."""
         if self._sound is not None:
-            with self._lock:
+            with self._lock, _as_output_error(self._name):
                 self._sound.write(packet, zero + self._start)
 
     def finish(self) -> None:
