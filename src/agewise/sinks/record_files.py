@@ -24,6 +24,7 @@ from agewise.sinks.result import Value
 
 _TAIL_BYTES = 1 << 20
 _ROWS_A_GROUP = 8_192
+_BEGIN = b'{"key": "'
 
 
 class AppendedFile:
@@ -44,7 +45,7 @@ class AppendedFile:
             descriptor = self._open()
             with locked(descriptor):
                 regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-                size = _whole_lines(descriptor) if regular else 0
+                size = _whole_lines(descriptor, self._heading) if regular else 0
                 try:
                     write_all(descriptor, (b"" if size else self._heading) + lines)
                     if regular:
@@ -53,7 +54,7 @@ class AppendedFile:
                     if regular:
                         os.ftruncate(descriptor, size)
                     raise
-        except OSError as error:
+        except OSError as error:  # OutputError is one
             raise OutputError(f"cannot write {shown(self._path)}: {error.strerror or error}") from error
 
     def close(self) -> None:
@@ -180,19 +181,31 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _whole_lines(descriptor: int) -> int:
-    """The size of a file, after a torn last line was cut off, or ended where only its end was missing."""
+def _whole_lines(descriptor: int, heading: bytes) -> int:
+    """The size of a file, after a torn last line was cut off, or ended where only its end was missing.
+
+    Raises:
+        OutputError: what stands in the file is not of our making: another heading, or another kind of line.
+    """
     size = os.fstat(descriptor).st_size
+    first = os.pread(descriptor, len(heading), 0)
+    if first != heading[: len(first)] or (0 < size < len(heading)):
+        raise OutputError("it has another heading than files of records: choose another name")
     tail = os.pread(descriptor, min(size, _TAIL_BYTES), max(0, size - _TAIL_BYTES))
     if not tail or tail.endswith(b"\n"):
         return size
-    torn = len(tail) - (tail.rfind(b"\n") + 1)
+    torn = tail[tail.rfind(b"\n") + 1 :]
+    if heading:
+        os.ftruncate(descriptor, size - len(torn))
+        return size - len(torn)
     with contextlib.suppress(ValueError):
-        json.loads(tail[-torn:])
+        json.loads(torn)
         write_all(descriptor, b"\n")
         return size + 1
-    os.ftruncate(descriptor, size - torn)
-    return size - torn
+    if torn[: len(_BEGIN)] != _BEGIN[: len(torn)]:
+        raise OutputError("its last line is no record: choose another name")
+    os.ftruncate(descriptor, size - len(torn))
+    return size - len(torn)
 
 
 def _csv(rows: list[list[Value]] | list[list[str]]) -> bytes:
