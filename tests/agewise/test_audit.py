@@ -352,7 +352,7 @@ def test_a_full_disk_leaves_the_log_as_it_was(log_path: Path, monkeypatch: pytes
             raise OSError(28, os.strerror(28))
 
         with monkeypatch.context() as patch:
-            patch.setattr("agewise.audit.write_all", half)
+            patch.setattr("agewise.audit.log.write_all", half)
             with pytest.raises(OutputError, match="cannot write .*No space left on device"):
                 log.write(IMAGE, [PLAIN], MODEL)
         assert log_path.read_bytes() == before

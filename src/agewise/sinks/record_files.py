@@ -22,6 +22,9 @@ from agewise.sinks.parquet_table import check_pyarrow
 from agewise.sinks.record import RECORD_COLUMNS, Record, from_line, from_row, to_line, to_row
 from agewise.sinks.result import Value
 
+BINARY: int = getattr(os, "O_BINARY", 0)
+"""Windows would change line ends without it."""
+
 _TAIL_BYTES = 1 << 20
 _ROWS_A_GROUP = 8_192
 _BEGIN = b'{"key": "'
@@ -65,7 +68,7 @@ class AppendedFile:
 
     def _open(self) -> int:
         if self._descriptor is None:
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | BINARY, 0o666)
         return self._descriptor
 
 
@@ -188,10 +191,10 @@ def _whole_lines(descriptor: int, heading: bytes) -> int:
         OutputError: what stands in the file is not of our making: another heading, or another kind of line.
     """
     size = os.fstat(descriptor).st_size
-    first = os.pread(descriptor, len(heading), 0)
+    first = _read(descriptor, len(heading), 0)
     if first != heading[: len(first)] or (0 < size < len(heading)):
         raise OutputError("it has another heading than files of records: choose another name")
-    tail = os.pread(descriptor, min(size, _TAIL_BYTES), max(0, size - _TAIL_BYTES))
+    tail = _read(descriptor, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
     if not tail or tail.endswith(b"\n"):
         return size
     torn = tail[tail.rfind(b"\n") + 1 :]
@@ -206,6 +209,12 @@ def _whole_lines(descriptor: int, heading: bytes) -> int:
         raise OutputError("its last line is no record: choose another name")
     os.ftruncate(descriptor, size - len(torn))
     return size - len(torn)
+
+
+def _read(descriptor: int, count: int, start: int) -> bytes:
+    """Bytes from a place in a file; the place for appending is always its end."""
+    os.lseek(descriptor, start, os.SEEK_SET)
+    return os.read(descriptor, count)
 
 
 def _csv(rows: list[list[Value]] | list[list[str]]) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agewise.sinks import RECORD_COLUMNS, Record
@@ -115,3 +116,9 @@ def test_what_is_no_record(make: MakeRecord) -> None:
     for line in (b"[]", b"7", b"{", json.dumps(row | {"time": 3}).encode()):
         with pytest.raises(ValueError):  # noqa: PT011
             from_line(line)
+
+
+def test_numbers_of_numpy_become_plain(make: MakeRecord) -> None:
+    record = make(np.int64(3), track_id=np.int32(2), seconds=np.float32(0.5))
+    assert to_row(record) == to_row(make(3, track_id=2, seconds=0.5)) | {"time": to_row(record)["time"]}
+    assert from_line(to_line(record)) == record

@@ -294,3 +294,27 @@ def test_reading_names_what_is_no_record(tmp_path: Path) -> None:
             list(read_records(tmp_path / name))
     with pytest.raises(ValueError, match="unknown suffix"):
         list(read_records(tmp_path / "x.txt"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"name,age\nann,3\n", "another heading"),
+        ("a.csv", b"name", "another heading"),
+        ("a.jsonl", b"some text", "its last line is no record"),
+    ],
+)
+def test_files_of_something_else_are_left_alone(
+    tmp_path: Path, make: MakeRecord, name: str, content: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(OutputError, match=rf"cannot write .*{name}: .*{message}"):
+        send(tmp_path / name, [make(0)])
+    assert (tmp_path / name).read_bytes() == content
+
+
+@needs_db
+def test_a_database_must_last() -> None:
+    for target in ("sqlite://", "sqlite:///:memory:"):
+        with pytest.raises(OutputError, match="names no database that lasts"):
+            open_record_sink(target)

@@ -335,3 +335,18 @@ def test_putting_is_quick_while_the_sink_is_down(tmp_path: Path, make: MakeRecor
     writer.close(timeout_seconds=0)
     assert sorted(times)[250] < 0.005, "a frame at 60 a second has 16 ms"
     assert len([json.loads(line) for line in (tmp_path / "spool").read_bytes().splitlines()]) == 500
+
+
+def test_whatever_a_sink_raises_it_is_tried_again(tmp_path: Path, make: MakeRecord, planned: Any, until: Any) -> None:
+    told: list[str] = []
+    write = planned.write
+
+    def odd(records: object) -> None:
+        planned.write = write
+        raise KeyError("odd")
+
+    planned.write = odd
+    with RecordWriter(planned, spool=tmp_path / "spool", on_problem=told.append, **FAST) as writer:
+        writer.put(make(0))
+        until(lambda: writer.status().delivered == 1)
+    assert told[0].startswith("unexpected KeyError: 'odd'; records wait")
