@@ -219,7 +219,7 @@ class _Session:
     def _status(self) -> str:
         parts = [
             f"{self._rate.rate(time.monotonic()):.0f} frames/s",
-            f"model {self._choices.brain.model}",
+            f"model {self._choices.brain.model_name}",
             f"detector {self._choices.brain.detector}",
             f"{len(self._faces)} face{'' if len(self._faces) == 1 else 's'}",
             f"{self._recorder.count} record{'' if self._recorder.count == 1 else 's'}",

@@ -18,7 +18,7 @@ from agewise.types import UInt8Array
 
 Key: TypeAlias = Literal["capture", "detector", "model", "quit"]
 
-KEYS_LINE = "Space  capture a record     d  detector     m  model     q, Esc  quit"
+KEYS_LINE = "Space  record    d  detector    m  model    q, Esc  quit"
 _SCREEN_SHARE = 0.85  # of the screen's sides, at most, when the window opens
 _LEAST_WH = (480, 320)
 _BACKGROUND = (24, 26, 30)

@@ -170,3 +170,8 @@ def test_without_pygame_it_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(builtins, "__import__", guarded)
     with pytest.raises(MissingExtraError, match=r"agewise\[live\]"):
         Window("a test")
+
+
+@needs_pygame
+def test_the_keys_fit_into_the_narrowest_window_that_opens(window: Window) -> None:
+    assert window._cut(module.KEYS_LINE, module._LEAST_WH[0] - 20) == module.KEYS_LINE
