@@ -54,6 +54,42 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         raise OutputError(f"cannot write {shown(path)}: {_why(error, target)}") from error
 
 
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields the path of an empty file to be written by its name; as `atomic_write`, for libraries that open it.
+
+    Raises:
+        OutputError: any OSError on the way, from the block as well; something that is no regular file at `path`.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        mode = _mode(path)
+        if mode is not None and not stat.S_ISREG(mode):
+            raise OutputError(f"cannot write {shown(path)}: it is no regular file; name a file in an existing folder")
+        yield from _name_then_move(target, mode)
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write {shown(path)}: {_why(error, target)}") from error
+
+
+def _name_then_move(target: Path, mode: int | None) -> Iterator[Path]:
+    temporary = target.with_name(f".agewise-{secrets.token_hex(8)}.part")
+    try:
+        with open(temporary, "xb"):
+            pass
+        if mode is not None:
+            os.chmod(temporary, stat.S_IMODE(mode))
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
 def _mode(path: str | os.PathLike[str]) -> int | None:
     """The mode of what stands at `path`, None where nothing does; an OSError if it may not be overwritten."""
     try:

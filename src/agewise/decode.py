@@ -262,20 +262,11 @@ def decode_ages(outputs: Outputs, spec: AgeSpec) -> AgeEstimates:
 def _decode_ages(outputs: Outputs, spec: AgeSpec) -> AgeEstimates:
     match spec:
         case ExpectationAge():
-            ages = np.asarray(spec.class_ages)
-            probs = _distribution(outputs, spec.output, spec.activation, len(ages))
-            years, variance = expectation(probs, ages)
-            return AgeEstimates(years, np.sqrt(variance), probs, ages)
+            return ages_of(_distribution(outputs, spec.output, spec.activation, len(spec.class_ages)), spec)
         case BinsAge():
-            bins = np.asarray(spec.bins)
-            probs = _distribution(outputs, spec.output, spec.activation, len(bins))
-            years, variance = class_bins(probs, bins)
-            return AgeEstimates(years, np.sqrt(variance), probs, bins.mean(axis=1))
+            return ages_of(_distribution(outputs, spec.output, spec.activation, len(spec.bins)), spec)
         case OrdinalAge():
-            ages = np.asarray(spec.class_ages)
-            probs = ordinal(_answers(outputs, spec), spec.conditional)
-            years, variance = expectation(probs, ages)
-            return AgeEstimates(years, np.sqrt(variance), probs, ages)
+            return ages_of(ordinal(_answers(outputs, spec), spec.conditional), spec)
         case RegressionAge():
             name = spec.log_variance_output
             logs = None if name is None else _column(outputs, name)
@@ -294,6 +285,17 @@ def _decode_ages(outputs: Outputs, spec: AgeSpec) -> AgeEstimates:
             return AgeEstimates(years, np.sqrt(variance))
         case _ as never:
             assert_never(never)
+
+
+def ages_of(probs_over_ages: FloatArray, spec: ExpectationAge | BinsAge | OrdinalAge) -> AgeEstimates:
+    """Ages from distributions over the card's classes, float64 (n, classes), whose rows sum to 1."""
+    if isinstance(spec, BinsAge):
+        bins = np.asarray(spec.bins)
+        years, variance = class_bins(probs_over_ages, bins)
+        return AgeEstimates(years, np.sqrt(variance), probs_over_ages, bins.mean(axis=1))
+    ages = np.asarray(spec.class_ages)
+    years, variance = expectation(probs_over_ages, ages)
+    return AgeEstimates(years, np.sqrt(variance), probs_over_ages, ages)
 
 
 def decode_female_probability(outputs: Outputs, spec: GenderSpec) -> FloatArray:

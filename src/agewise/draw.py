@@ -8,6 +8,7 @@ least bad place. The font is Pillow's own (Aileron in part: without an en dash, 
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import os
@@ -134,7 +135,7 @@ def draw_faces(image_rgb: UInt8Array, faces: Sequence[Face], *, options: DrawOpt
     ordered = sorted((face for face in faces if _is_visible(face.box_xyxy, canvas)), key=_turn)
     if not ordered:
         return canvas
-    pen = _Pen(canvas, ordered, options)
+    pen = Pen(canvas, [face.box_xyxy for face in ordered], options)
     rects = [pen.outline_rect(face.box_xyxy) for face in ordered]
     for face, rect in zip(reversed(ordered), reversed(rects), strict=True):  # large ones lie on top
         pen.draw_outline(rect, face.box_xyxy)
@@ -178,18 +179,20 @@ def save_image(image_rgb: UInt8Array, path: str | os.PathLike[str]) -> None:
         file.write(encoded.getbuffer())
 
 
-class _Pen:
+class Pen:
     """Draws on one canvas; holds what depends on the picture and its faces: sizes, font, colours."""
 
-    def __init__(self, canvas: UInt8Array, faces: Sequence[Face], options: DrawOptions) -> None:
+    def __init__(
+        self, canvas: UInt8Array, boxes: Sequence[Box], options: DrawOptions, *, font_size: int | None = None
+    ) -> None:
+        """With no boxes the letters' size depends on the picture alone, so that it holds still in a moving one."""
         self.canvas = canvas
         self.height, self.width = canvas.shape[:2]
         size = math.sqrt(self.height * self.width)
         least, most = (share * size for share in _FONT_BY_PICTURE)
-        median = float(np.median([_side(face.box_xyxy) for face in faces]))
-        font_size = min(max(_FONT_BY_FACE * median, least), most) * options.scale
-        self.font_size = max(_LEAST_FONT, round(font_size))
-        self.font = ImageFont.load_default(size=self.font_size)
+        wanted = _FONT_BY_FACE * float(np.median([_side(box) for box in boxes])) if boxes else math.sqrt(least * most)
+        self.font_size = font_size or max(_LEAST_FONT, round(min(max(wanted, least), most) * options.scale))
+        self.font = _font(self.font_size)
         self.line = max(1.0, size * _LINE_BY_PICTURE * options.scale)
         self.colour = options.colour_rgb
         # Black contrasts more from this luminance on; either way the ratio is 4.58 or more (text wants 4.5).
@@ -253,6 +256,11 @@ class _Pen:
         return np.asarray(picture, dtype=np.uint8)
 
 
+@functools.lru_cache(maxsize=16)
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=size)
+
+
 def _luminance(colour_rgb: Colour) -> float:
     """Relative luminance, 0 to 1, as WCAG 2.1 defines it."""
     shares = (value / 255 for value in colour_rgb)
@@ -261,7 +269,7 @@ def _luminance(colour_rgb: Colour) -> float:
 
 
 def _place(
-    pen: _Pen, faces: Sequence[Face], rects: Sequence[_Rect], fullest: LabelDetail
+    pen: Pen, faces: Sequence[Face], rects: Sequence[_Rect], fullest: LabelDetail
 ) -> Iterator[tuple[str, _Rect]]:
     """For each face in turn the text and the place of its label; nothing for a face that finds no place."""
     boxes = np.array(rects, dtype=np.int64)
@@ -286,7 +294,7 @@ def _place(
             yield best[1:]
 
 
-def _candidates(pen: _Pen, face: Face, rect: _Rect, fullest: LabelDetail) -> list[tuple[float, str, _Rect]]:
+def _candidates(pen: Pen, face: Face, rect: _Rect, fullest: LabelDetail) -> list[tuple[float, str, _Rect]]:
     """Every text that fits the picture at every place around and in the box: (least cost, text, plate)."""
     details = get_args(LabelDetail)
     allowed = reversed(details[details.index(fullest) :])  # without a gender, "short" is "age": the cheaper one stays

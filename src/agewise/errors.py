@@ -14,6 +14,7 @@ AgewiseError
 │   └── UnknownDetectorError
 ├── MissingExtraError       an optional dependency is not installed; the message holds the command that installs it
 ├── SourceError             a source (file, folder, pattern) cannot be listed
+├── VideoError              a video, a stream or a sequence of pictures cannot be read
 └── OutputError             a result cannot be written; nothing half-written is left
 
 A message says what was expected, what came, and what to do.
@@ -89,6 +90,10 @@ class MissingExtraError(AgewiseError, ImportError):
 
 class SourceError(AgewiseError, ValueError):
     """A source of pictures cannot be listed."""
+
+
+class VideoError(AgewiseError, ValueError):
+    """A video cannot be read."""
 
 
 class OutputError(AgewiseError, OSError):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from agewise.draw import DrawOptions, _candidates, _Pen, _place, _turn, draw_faces, label_text, save_image
+from agewise.draw import DrawOptions, Pen, _candidates, _place, _turn, draw_faces, label_text, save_image
 from agewise.errors import ArrayError, OutputError
 from agewise.types import Box, Detection, Face, FloatArray, Gender, Prediction, UInt8Array
 
@@ -227,7 +227,7 @@ def test_a_label_lies_whole_in_the_picture(width: int, box: Box) -> None:
     label = drawn[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     # A label that the border cut would lack its rim, or a part of its text's margin, on that side.
     assert YELLOW in colours_of(label)
-    pen = _Pen(image, [face], DrawOptions())
+    pen = Pen(image, [face.box_xyxy], DrawOptions())
     sizes = [pen.plate_size(label_text(face, detail)) for detail in ("full", "short", "age")]
     slack = 2 * pen.edge + 2 * int(pen.line) + 4  # where the label's rim lies on a box's dark line nothing differs
     assert any(w - slack <= label.shape[1] <= w and h - slack <= label.shape[0] <= h for w, h in sizes)
@@ -260,7 +260,7 @@ def test_a_label_moves_where_there_is_room(box: Box, where: str) -> None:
 def placed_label(faces: list[Face]) -> tuple[str, tuple[int, int, int, int]]:
     """Text and place of the first face's label on a picture of 640×480; that face is known by its age of 50."""
     ordered = sorted(faces, key=_turn)
-    pen = _Pen(picture(480, 640), ordered, DrawOptions())
+    pen = Pen(picture(480, 640), [face.box_xyxy for face in ordered], DrawOptions())
     outlines = [pen.outline_rect(face.box_xyxy) for face in ordered]
     return next((text, plate) for text, plate in _place(pen, ordered, outlines, "full") if text.startswith("50"))
 
@@ -288,7 +288,7 @@ def test_a_label_moves_into_its_box_where_neighbours_are_all_around() -> None:
 
 def test_a_text_that_leaves_nothing_out_is_not_taken_for_a_shortened_one() -> None:
     face = a_face(interval=None, gender=None, probability=None)  # its three texts are the same
-    pen = _Pen(picture(480, 640), [face], DrawOptions())
+    pen = Pen(picture(480, 640), [face.box_xyxy], DrawOptions())
     assert _candidates(pen, face, pen.outline_rect(face.box_xyxy), "full")[0][:2] == (0.0, "31")
 
 
@@ -322,7 +322,7 @@ def test_labels_of_a_random_crowd_keep_their_promises(seed: int) -> None:
     corners, sides = rng.uniform(-20, [width - 5, height - 5], (40, 2)), rng.uniform(6, 90, (40, 2))
     boxes = [tuple(box) for box in np.concatenate([corners, corners + sides], axis=1).tolist()]
     faces = [a_face(box) for box in boxes if box[2] > 0 and box[3] > 0]
-    pen = _Pen(picture(height, width), faces, DrawOptions())
+    pen = Pen(picture(height, width), [face.box_xyxy for face in faces], DrawOptions())
     outlines = [pen.outline_rect(face.box_xyxy) for face in faces]
     placed = [plate for _, plate in _place(pen, faces, outlines, "full")]
     assert placed

@@ -8,9 +8,13 @@ import stat
 import sys
 import traceback
 from collections.abc import Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from agewise.cli._streams import one_line, say
+
+if TYPE_CHECKING:
+    from rich.progress import Task
+    from rich.text import Text
 
 
 class Reporter(Protocol):
@@ -57,15 +61,22 @@ class BarReporter:
     """Lines above a progress bar, which is gone at the end.
 
     Args:
-        total: number of pictures.
+        total: number of pictures, None where nobody knows.
+        per_second: whether the bar tells how many it does a second.
     """
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int | None, *, per_second: bool = False) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TimeRemainingColumn
+        from rich.text import Text
+
+        class Speed(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                return Text("" if task.speed is None else f"{task.speed:.0f}/s")
 
         console = Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
-        columns = (BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
+        speed = (Speed(),) if per_second else ()
+        columns = (BarColumn(None), MofNCompleteColumn(), *speed, TimeRemainingColumn(compact=True))
         self._progress = Progress(
             *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False, expand=True
         )
@@ -101,15 +112,15 @@ class BarReporter:
 
 
 @contextlib.contextmanager
-def reporting(total: int, *, lines_follow: bool) -> Iterator[Reporter]:
-    """Yields a reporter for a run over `total` pictures.
+def reporting(total: int | None, *, lines_follow: bool, per_second: bool = False) -> Iterator[Reporter]:
+    """Yields a reporter for a run over `total` pictures, or frames, None where nobody knows how many.
 
     A bar needs a terminal and more than one picture. There is none where others would write into it: lines of
     results (`lines_follow`) on the same terminal, or a program that standard output is piped to, such as a pager.
     """
     in_the_way = _is_pipe() or (lines_follow and sys.stdout.isatty())
-    if total > 1 and sys.stderr.isatty() and not in_the_way:
-        bar = BarReporter(total)
+    if (total is None or total > 1) and sys.stderr.isatty() and not in_the_way:
+        bar = BarReporter(total, per_second=per_second)
         with bar.shown():
             yield bar
     else:

@@ -14,20 +14,26 @@ import agewise
 from agewise.cli import _streams
 from agewise.cli._exits import BROKEN_PIPE, FAILED, MISTAKE, status_of
 from agewise.cli._options import Debug, wants_debug
+from agewise.cli.audit import audit
 from agewise.cli.calibrate import calibrate
 from agewise.cli.detectors import detectors
+from agewise.cli.live import live
 from agewise.cli.models import models
 from agewise.cli.predict import predict
 from agewise.cli.verify import verify
+from agewise.cli.video import video
 from agewise.errors import AgewiseError, OutputError
 
 # Rich help and Rich tracebacks would cost a third of a second at each start.
 app = typer.Typer(name="agewise", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command()(predict)
 app.command()(verify)
+app.command()(video)
 app.command()(calibrate)
+app.command()(live)
 app.add_typer(models, name="models")
 app.command()(detectors)
+app.add_typer(audit, name="audit")
 
 
 def _print_version(wanted: bool) -> None:

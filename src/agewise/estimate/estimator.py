@@ -130,6 +130,18 @@ class Estimator:
     def _predictions(self, crops_rgb: UInt8Array, pictures: Sequence[Quality]) -> list[Prediction]:
         """Of one batch of crops and the qualities of their pictures."""
         ages, female = self.run(crops_rgb)
+        return self.conclude(ages, female, pictures)
+
+    def conclude(
+        self, ages: decode.AgeEstimates, female: FloatArray | None, pictures: Sequence[Quality]
+    ) -> list[Prediction]:
+        """Predictions from what `run` gave: intervals, ranges and the decision to answer, all by the card.
+
+        Args:
+            ages: of n faces; a fusion of several pictures of one face may take the place of `run`'s.
+            female: probabilities of «female» (n,), or None.
+            pictures: the qualities of the n faces' pictures.
+        """
         ranges = None
         if self._sets is not None and ages.probs_over_ages is not None:
             ranges = self._sets.ranges(ages.probs_over_ages)

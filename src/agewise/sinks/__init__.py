@@ -1,5 +1,7 @@
 """Where results go: a file of JSON Lines, CSV or Parquet, by its suffix, written as a run goes.
 
+Records of moving pictures go further, to databases and object stores too: `open_record_sink`, `RecordWriter`.
+
 >>> import agewise                                                                # doctest: +SKIP
 >>> analyzer = agewise.Analyzer()                                                 # doctest: +SKIP
 >>> with open_sink("faces.csv") as sink:                                          # doctest: +SKIP
@@ -21,14 +23,26 @@ from agewise.errors import OutputError
 from agewise.sinks.csv_table import CsvSink
 from agewise.sinks.json_lines import JsonLinesSink
 from agewise.sinks.parquet_table import ParquetSink, check_pyarrow
+from agewise.sinks.record import RECORD_COLUMNS, Record, make_record
+from agewise.sinks.record_files import read_records
 from agewise.sinks.result import COLUMNS, ImageResult, to_json_line, to_object, to_records
+from agewise.sinks.targets import RecordSink, open_record_sink
+from agewise.sinks.writer import RecordWriter, WriterStatus
 
 __all__ = [
     "COLUMNS",
+    "RECORD_COLUMNS",
     "ImageResult",
+    "Record",
+    "RecordSink",
+    "RecordWriter",
     "Sink",
+    "WriterStatus",
     "check_sink",
+    "make_record",
+    "open_record_sink",
     "open_sink",
+    "read_records",
     "to_json_line",
     "to_object",
     "to_records",

@@ -6,7 +6,7 @@ import importlib.util
 from typing import BinaryIO
 
 from agewise.errors import MissingExtraError
-from agewise.sinks.result import COLUMNS, ImageResult, Record, to_records
+from agewise.sinks.result import COLUMNS, ImageResult, Row, to_records
 
 ROWS_A_GROUP = 8_192
 """Rows held in memory before they are written; a crowd may bring a group a little beyond."""
@@ -33,7 +33,7 @@ class ParquetSink:
         self._schema = pyarrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
         self._record_batch = pyarrow.record_batch
         self._writer = parquet.ParquetWriter(file, self._schema, compression="zstd")
-        self._rows: list[Record] = []
+        self._rows: list[Row] = []
 
     def write(self, result: ImageResult) -> None:
         """Append one picture's rows; they reach the file with their group."""

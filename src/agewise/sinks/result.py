@@ -16,7 +16,7 @@ from agewise.types import Face, Quality
 
 Kind: TypeAlias = Literal["text", "whole", "number", "flag"]
 Value: TypeAlias = str | int | float | bool | None
-Record: TypeAlias = tuple[Value, ...]
+Row: TypeAlias = tuple[Value, ...]
 
 _MEASURES = tuple(field.name for field in dataclasses.fields(Quality) if field.name != "detector_score")
 _LANDMARKS = ("eye_image_left", "eye_image_right", "nose", "mouth_image_left", "mouth_image_right")
@@ -94,12 +94,12 @@ def to_json_line(result: ImageResult) -> bytes:
     return json.dumps(to_object(result), ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
-def to_records(result: ImageResult) -> list[Record]:
+def to_records(result: ImageResult) -> list[Row]:
     """The flat records of a picture, their values in the order of `COLUMNS`: one a face, counted from 0.
 
     A picture without a face, or with an error, gives one record whose face is empty, so that none is lost.
     """
-    picture: Record = (result.source, result.width, result.height)
+    picture: Row = (result.source, result.width, result.height)
     if not result.faces:
         empty = (None,) * (len(COLUMNS) - 4 - _AFTER_ERROR)
         return [(*picture, *empty, result.error, *(None,) * _AFTER_ERROR)]
@@ -137,7 +137,7 @@ def _measure(quality: Quality | None, name: str) -> float | None:
     return None if value is None else round(float(value), 4)
 
 
-def _trust_values(face: Face) -> Record:
+def _trust_values(face: Face) -> Row:
     ranges = face.prediction.age_ranges_years
     return (
         face.answered,
@@ -147,7 +147,7 @@ def _trust_values(face: Face) -> Record:
     )
 
 
-def _face_values(face: Face) -> Record:
+def _face_values(face: Face) -> Row:
     points, interval = face.landmarks_xy, face.age_interval_years
     return (
         *_rounded(face.box_xyxy),
