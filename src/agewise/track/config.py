@@ -39,7 +39,7 @@ class TrackConfig:
     detect_every: int = 5
     detect_seconds: float = 0.5
     new_score: float | None = None
-    max_lost_seconds: float = 1.0
+    max_lost_seconds: float = 2.0
     max_tracks: int = 64
     first_estimates: int = 5
     estimate_seconds: float = 0.5
@@ -47,7 +47,7 @@ class TrackConfig:
     better: float = 1.3
     budget: int = 16
     kept: int = 16
-    correlation: float = 0.9
+    correlation: float = 0.92
     settle_estimates: int = 5
     settle_years: float = 1.0
     gender_sure: float = 0.9

@@ -10,19 +10,22 @@ import numpy as np
 from agewise.types import Box, FloatArray, UInt8Array
 
 _LONGEST = 640  # pixels of the small grey picture's longer side, at most twice this less one
-_GRID = 6  # points in each direction of a face
+_GRID = 5  # points in each direction of a face
 _UNIT = np.stack(np.meshgrid(*[(np.arange(_GRID) + 0.5) / _GRID * 0.8 + 0.1] * 2), axis=-1).reshape(-1, 2)
 _AROUND = 0.4  # of the face's sides, looked at on each side
 _LEAST_SIDE = 16  # pixels of the small picture's part
 _SETTINGS: dict[str, Any] = {
     "winSize": (13, 13),
-    "maxLevel": 3,
+    "maxLevel": 2,
     "criteria": (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 10, 0.03),
 }
 _NO_GUESS: Any = None  # the stubs want an array
 _RETURN = 1.0  # pixels: a point that comes back farther off, followed forth and back, counts as lost
 _LEAST_POINTS = 0.35  # share of the points that must be left
 _MOST_SCALE = 1.25
+_TOGETHER = 0.6  # share of those that must have moved as one, …
+_APART = 0.04  # … to this share of the face's side: else some lie on what hides it
+_CUT = 0.5  # correlation of two frames' small pictures below which they are of two scenes
 _PATCH = 16  # side of the pictures that faces are compared by
 
 
@@ -37,6 +40,8 @@ class Flow:
         self._factor = 1
         self._before: UInt8Array | None = None
         self.gray: UInt8Array = np.zeros((1, 1), dtype=np.uint8)
+        self._whole: FloatArray = np.zeros(_PATCH * _PATCH, dtype=np.float32)
+        self.cut = False  # the newest frame shows another scene
 
     def push(self, image_rgb: UInt8Array) -> None:
         """Take the next frame; one of another size begins anew."""
@@ -45,6 +50,9 @@ class Flow:
         gray = np.ascontiguousarray(image_rgb[::factor, ::factor, 1])
         self._before = self.gray if gray.shape == self.gray.shape else None
         self._factor, self.gray = factor, gray
+        whole = self.patch((0.0, 0.0, float(image_rgb.shape[1]), float(image_rgb.shape[0])))
+        self.cut = self._before is not None and float(whole @ self._whole) < _CUT
+        self._whole = whole
 
     def move(self, box: Box) -> Box | None:
         """Where a box of the frame before is in this one; None where it cannot be followed."""
@@ -76,6 +84,9 @@ class Flow:
         far = spans[0] > 0.5 * np.median(spans[0])
         scale = float(np.median(spans[1][far] / spans[0][far])) if far.any() else 1.0
         if not 1 / _MOST_SCALE < scale < _MOST_SCALE:
+            return None
+        apart = np.hypot(*(end - moved - scale * (start - middle)).T)
+        if np.count_nonzero(apart < max(1.0, _APART * (box[2] - box[0]) / self._factor)) < _TOGETHER * len(start):
             return None
         x0, y0, x1, y1 = box
         shift_x, shift_y = ((moved - middle) * self._factor).tolist()

@@ -43,7 +43,7 @@ class Followed:
         self.first = self.last = seconds
         self.frames = self.measured = self.missed = 0
         self.detections = 1
-        self.lost = False
+        self.lost = self.cut = False
         self.detected_now = True
         self.measured_now = False
         self.prediction: Prediction | None = None
@@ -56,7 +56,7 @@ class Followed:
         """The detector found it."""
         self.motion.detected(detection.box_xyxy)
         self.raw = detection
-        self.lost, self.missed, self.detected_now = False, 0, True
+        self.lost, self.cut, self.missed, self.detected_now = False, False, 0, True
         self.detections += 1
         mixed = _NEW_PATCH * patch + (1 - _NEW_PATCH) * self.patch
         self.patch = mixed / max(float(np.linalg.norm(mixed)), 1e-6)
@@ -64,6 +64,13 @@ class Followed:
         if fresh is not None and self._landmarks is not None:
             fresh = _NEW_LANDMARKS * fresh + (1 - _NEW_LANDMARKS) * self._landmarks
         self._landmarks = fresh
+
+    def lose(self, *, cut: bool = False) -> None:
+        """It cannot be seen any more; `cut`: as the scene changed."""
+        self.cut = cut or (self.cut and self.lost)
+        if not self.lost:
+            self.motion.lost()
+        self.lost = True
 
     def rescale(self, factor_x: float, factor_y: float) -> None:
         """The picture's size has changed."""

@@ -1,21 +1,26 @@
 """One estimate from many pictures of one face.
 
-The frames' distributions over ages are pooled log-linearly, p ∝ exp(n_eff · Σ wᵢ log pᵢ), with weights by quality
-(`weight`), and the card's calibration is applied to the result as it is to a single picture's.
+The frames' distributions over ages are pooled linearly, with weights by quality (`weight`): p̄ = Σ wᵢ pᵢ. The pool
+holds what any frame finds likely, so no single frame can veto or pull it, and frames that disagree widen it. It is
+then sharpened to p ∝ p̄ ^ n_eff, and the card's calibration is applied to that as to a single picture's distribution.
 
 How far it may narrow. Pictures of one face repeat each other: most of what a model gets wrong of a person, it gets
 wrong in every frame. With ρ the correlation of two frames' errors, the variance of the mean of n equally good frames is
 (1 + (n − 1)ρ) / n of a single one's, so n frames count as n_eff = n / (1 + (n − 1)ρ) independent ones, never more than
 1/ρ; for weights that differ n is (Σw)² / Σw² (Kish). The exponent n_eff divides a normal distribution's spread by
-√n_eff, which is how much the error shrinks, so radii in units of the spread keep their meaning. ρ = .9 by default: see
-`CORRELATION`. What it leaves of the width, √ρ = .95, is also a floor: the interval is never narrower than that share
-of what the card gives for the weighted mean spread of the single pictures.
+√n_eff, which is how much the error shrinks, so the card's radii, in units of the spread, keep their meaning. Where a
+card's radii are in years, the interval does not shrink at all. √ρ, all that may ever be left of the width, is also a
+floor: the interval is never narrower than that share of what the single pictures have on average.
 
-What is promised: the card's conformal promise is for single pictures; a fused one is not exchangeable with those, so
-for tracks it is measured, not proved (benchmarks/tracks.py). It holds for faces like those the card was calibrated on.
+What is promised. The card's conformal promise is for single pictures, and a fused one is not exchangeable with those:
+for tracks it is measured, not proved. On UTKFace's validation part (1,293 faces, 8 pictures of each: shifted, turned,
+scaled, blurred, lit and noised at random), ρ of the errors is .904 for agewise-s, .920 for agewise-m and .883 for
+agewise-ssr; with ρ = .92 the fused 90 % intervals hold 92.0, 90.5 and 90.9 % of true ages, being 21.5, 20.2 and 31.2
+years wide, where single pictures' hold 90.3, 89.5 and 90.3 % at 21.6, 20.8 and 32.3 years. The cards were calibrated on
+other pictures of these same faces. `benchmarks/tracks.py` measures it anew.
 
-Sources: Genest, Zidek, «Combining Probability Distributions», Statistical Science 1986, for the pool; Kish, «Survey
-Sampling», 1965, for n and n_eff (his design effect 1 + (n − 1)ρ).
+Sources: Stone, «The opinion pool», Annals of Mathematical Statistics 1961, for the pool; Kish, «Survey Sampling», 1965,
+for n and his design effect 1 + (n − 1)ρ.
 """
 
 from __future__ import annotations
@@ -31,11 +36,10 @@ from agewise.decode import AgeEstimates, ages_of
 from agewise.estimate import Estimator
 from agewise.types import Detection, FloatArray, Gender, Prediction, Quality
 
-CORRELATION = 0.9
-"""Of the errors of two pictures of one face."""
+CORRELATION = 0.92
+"""Of the errors of two pictures of one face: the largest that was measured, see above."""
 
 _DECLINED = 0.02  # the weight of a frame that was not judged, beside one that was
-_LEAST_PROBABILITY = 1e-6  # one frame's zero must not veto all others
 _SHARP, _LARGE = 0.35, 96.0  # sharpness, and pixels, that a face needs to count fully
 
 
@@ -128,13 +132,12 @@ class Fusion:
         return fused if female is None else self._with_gender(fused, female)
 
     def _ages(self, predictions: list[Prediction], weights: FloatArray, number: float) -> AgeEstimates:
-        """The log-linear pool; without distributions the weighted mean, with the mean variance over n_eff."""
+        """The sharpened pool; without distributions the weighted mean, with the mean variance over n_eff."""
         rows = [prediction.probs_over_ages for prediction in predictions]
         spec = self._estimator.card.age
         if isinstance(spec, ExpectationAge | BinsAge | OrdinalAge) and all(row is not None for row in rows):
-            logs = np.log(np.maximum(np.array(rows, dtype=np.float64), _LEAST_PROBABILITY))
-            pooled = number * (weights @ logs)
-            probs = np.exp(pooled - pooled.max())
+            pooled = weights @ np.array(rows, dtype=np.float64)
+            probs = (pooled / pooled.max()) ** number
             return ages_of((probs / probs.sum())[None], spec)
         years = weights @ np.array([prediction.age_years for prediction in predictions])
         variance = weights @ np.array([prediction.age_std_years**2 for prediction in predictions]) / number

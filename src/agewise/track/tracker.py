@@ -20,11 +20,14 @@ from agewise.types import Box, Detection, FloatArray, UInt8Array
 _ENDED = 1000  # summaries kept for `ended`, which may never be asked
 _ALIKE = 0.5  # correlation of a face with its small picture below which optical flow holds something else
 _MISSES = 3  # detector runs without the face, of one that optical flow still follows
-_CROWDED = 0.15  # overlap of two faces at which optical flow is not to be trusted for long
+_CROWDED = 0.1  # overlap of two faces at which optical flow is not to be trusted
+_COVERED = 0.25  # overlap with a face that the detector did find, of one that it did not: it is behind that
 _AFTER_LOSS = 3  # frames after the loss of a face on which it is looked for
-_FAR = 1.0  # sides of a face: as near its expected place must a detection be, …
+_FAR = 1.0  # sides of a face: as near its expected place must a detection be, and one more for each second hidden, …
 _SIZES = 1.8  # … and of about its size …
-_LOST_ALIKE = 0.2  # … and, if it was hidden, look a little like it
+_LOST_ALIKE = 0.2  # … and, if it was hidden, look a little like it …
+_CUT_ALIKE = 0.7  # … or much, in another scene, …
+_SAME_PLACE = 0.4  # … or overlap so much in the same scene
 _MOST_COST = 1.6
 
 
@@ -115,18 +118,25 @@ class Tracker:
     def _move(self, image_rgb: UInt8Array, passed: float) -> bool:
         """Bring all tracks to this frame; whether one was lost by it."""
         self._flow.push(image_rgb)
-        followed = [track for track in self._tracks if not track.lost]
-        moved = [self._flow.move(track.motion.box) for track in followed]
-        for track in self._tracks:
+        crowd = self._crowd()
+        before = [track.motion.box for track in self._tracks]
+        any_lost = False
+        for i, (track, box) in enumerate(zip(self._tracks, before, strict=True)):
             track.motion.predict(passed, seen=not track.lost)
             track.detected_now = track.measured_now = False
-        lost = False
-        for track, box in zip(followed, moved, strict=True):
-            if box is not None and float(self._flow.patch(box) @ track.patch) >= _ALIKE and self._meets(box):
-                track.motion.flowed(box)
+            if track.lost:
+                if self._flow.cut:
+                    track.lose(cut=True)
+                continue
+            if i in crowd and self._meets(track.motion.box) and not self._flow.cut:
+                continue  # flow would follow whichever face is in front: the speed is trusted until the detector looks
+            moved = self._flow.move(box)
+            if moved is not None and self._meets(moved) and float(self._flow.patch(moved) @ track.patch) >= _ALIKE:
+                track.motion.flowed(moved)
             else:
-                track.lost = lost = True
-        return lost
+                track.lose(cut=self._flow.cut)
+                any_lost = True
+        return any_lost
 
     def _meets(self, box: Box) -> bool:
         """Whether a box's middle is in the picture."""
@@ -142,11 +152,16 @@ class Tracker:
             return True
         if any(track.detections == 1 for track in self._tracks):
             return True
-        return self._since_detection >= 2 and self._crowded()
+        return self._since_detection >= 2 and bool(self._crowd())
 
-    def _crowded(self) -> bool:
-        boxes = np.array([track.motion.box for track in self._tracks if not track.lost])
-        return len(boxes) > 1 and bool((np.triu(overlaps(boxes, boxes), 1) > _CROWDED).any())
+    def _crowd(self) -> set[int]:
+        """The places in the list of the visible tracks whose boxes overlap."""
+        seen = [i for i, track in enumerate(self._tracks) if not track.lost]
+        if len(seen) < 2:
+            return set()
+        boxes = np.array([self._tracks[i].motion.box for i in seen])
+        pairs = np.argwhere(np.triu(overlaps(boxes, boxes), 1) > _CROWDED)
+        return {seen[i] for i in pairs.reshape(-1).tolist()}
 
     def _detect(self, image_rgb: UInt8Array) -> None:
         self._since_detection, self._detected_at = 0, self._seconds
@@ -184,10 +199,13 @@ class Tracker:
         middles = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (expected, found)]
         sides = [np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1)) for boxes in (expected, found)]
         larger = np.maximum(sides[0][:, None], sides[1][None])
-        near = np.hypot(*np.moveaxis(middles[0][:, None] - middles[1][None], -1, 0)) < _FAR * larger
+        cut = np.array([track.cut for track in tracks])[:, None]
+        sure = ~np.array([track.lost for track in tracks])[:, None] | ((overlap > _SAME_PLACE) & ~cut)
+        # a hidden face may have turned: the longer it is away, the farther it may be
+        reach = np.array([_FAR + (self._seconds - track.last if track.lost else 0.0) for track in tracks])[:, None]
+        near = np.hypot(*np.moveaxis(middles[0][:, None] - middles[1][None], -1, 0)) < reach * larger
         sized = larger < _SIZES * np.minimum(sides[0][:, None], sides[1][None])
-        lost = np.array([track.lost for track in tracks])[:, None]
-        possible = near & sized & (~lost | (alike >= _LOST_ALIKE))
+        possible = near & sized & (sure | (alike >= np.where(cut, _CUT_ALIKE, _LOST_ALIKE)))
         costs: FloatArray = np.where(possible, 1 - overlap + 0.5 * np.clip(1 - alike, 0, 1), 9.0)
         return costs
 
@@ -196,12 +214,13 @@ class Tracker:
         for track in tracks:
             track.missed += 1
             covered = any(
-                other.detected_now and overlaps(np.array([track.motion.box]), np.array([other.motion.box]))[0, 0] > 0.5
+                other.detected_now
+                and overlaps(np.array([track.motion.box]), np.array([other.motion.box]))[0, 0] > _COVERED
                 for other in self._tracks
                 if other is not track
             )
             if track.missed >= _MISSES or covered:
-                track.lost = True
+                track.lose()
         # seen once and not again on the very next frame: it will hardly come back
         gone = [track for track in tracks if track.detections == 1]
         for track in gone:
