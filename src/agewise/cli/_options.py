@@ -10,6 +10,11 @@ import typer
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show tracebacks, as AGEWISE_DEBUG=1 does.")]
 """Declared by each command so that it may stand anywhere; read by `wants_debug`, for mistakes in flags too."""
 
+Audit: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--audit", metavar="FILE", help="Note each face in an audit log, which is added to; no pixels."),
+]
+
 
 def wants_debug(arguments: list[str]) -> bool:
     """Whether the command line or the environment asks for tracebacks."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agewise._files import shown
+from agewise.cli._audit import Auditor, auditing
 from agewise.cli._drawings import Drawer, drawing_names, find_overwritten
 from agewise.cli._exits import BROKEN_PIPE, FAILED, UsageError
 from agewise.cli._progress import Reporter, reporting
@@ -33,12 +34,14 @@ class Outputs:
         json: standard output gets JSON Lines.
         file: path of a `.jsonl`, `.csv` or `.parquet` file, or None.
         drawings: folder of drawings, or None.
+        audit: path of an audit log, or None.
         debug: tracebacks of what went wrong with a picture.
     """
 
     json: bool = False
     file: str | None = None
     drawings: str | None = None
+    audit: str | None = None
     debug: bool = False
 
 
@@ -82,7 +85,9 @@ def list_and_check(arguments: Sequence[str], outputs: Outputs, *, recursive: boo
         except OutputError as error:
             raise UsageError(str(error)) from error
     listed = list_sources(arguments, recursive=recursive, skip_folder=outputs.drawings)
-    targets = [] if outputs.file is None else [outputs.file]
+    targets = [target for target in (outputs.file, outputs.audit) if target is not None]
+    if len({os.path.realpath(target) for target in targets}) < len(targets):
+        raise UsageError("--audit and --output name the same file: the results would replace the log")
     if outputs.drawings is not None and os.path.isdir(outputs.drawings):
         targets += [os.path.join(outputs.drawings, name) for name in drawing_names(listed.sources)]
     if meeting := find_overwritten(targets, listed.sources):
@@ -98,8 +103,8 @@ def run(analyzer: Analyzer, listed: SourceList, outputs: Outputs) -> int:
     file is finished with what there is.
 
     Raises:
-        OutputError: the output file, the folder of drawings or standard output cannot be written; no output
-            file is left.
+        OutputError: the output file, the audit log, the folder of drawings or standard output cannot be written;
+            no output file is left.
     """
     for problem in listed.problems:
         say(str(problem))
@@ -107,12 +112,12 @@ def run(analyzer: Analyzer, listed: SourceList, outputs: Outputs) -> int:
         return FAILED
     tally = Tally(len(listed.sources))
     drawer = None if outputs.drawings is None else Drawer(outputs.drawings)
-    with StopSignals() as stops:
+    with StopSignals() as stops, auditing(outputs.audit, analyzer) as audit:
         with contextlib.nullcontext() if outputs.file is None else open_sink(outputs.file) as sink:
             try:
                 with reporting(tally.total, lines_follow=outputs.json) as reporter:
                     view = _choose_view(outputs, reporter)
-                    status = _Run(analyzer, sink, drawer, view, reporter, stops, tally, outputs.debug).go(listed)
+                    status = _Run(analyzer, sink, audit, drawer, view, reporter, stops, tally, outputs.debug).go(listed)
             except BrokenPipeError:
                 status = BROKEN_PIPE
             stops.hold()  # a file that only waits to be moved is not thrown away by a late Ctrl-C
@@ -131,6 +136,7 @@ def run(analyzer: Analyzer, listed: SourceList, outputs: Outputs) -> int:
 class _Run:
     analyzer: Analyzer
     sink: Sink | None
+    audit: Auditor
     drawer: Drawer | None
     view: View
     reporter: Reporter
@@ -155,6 +161,8 @@ class _Run:
         if result.error is not None:
             self.reporter.say(f"{result.source}: {result.error}")
         with self.stops.held():
+            if image_rgb is not None and result.error is None:
+                self.audit(image_rgb, result.faces)
             if self.sink is not None:
                 self.sink.write(result)
             self.view.show(result)

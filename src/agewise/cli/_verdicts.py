@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agewise._files import shown
+from agewise.cli._audit import Auditor
 from agewise.cli._exits import FAILED, NOT_PASSED
 from agewise.cli._streams import one_line, say, write_out
 from agewise.cli._tables import write_table
@@ -44,15 +45,26 @@ class Judged:
 
 
 def run_verdicts(
-    analyzer: Analyzer, listed: SourceList, over: float, challenge: float, *, as_json: bool, debug: bool
+    analyzer: Analyzer,
+    listed: SourceList,
+    over: float,
+    challenge: float,
+    *,
+    as_json: bool,
+    debug: bool,
+    audit: Auditor,
 ) -> int:
-    """Judge all pictures and print; gives the exit status: 0, 1 after an error, 3 where not all pass."""
+    """Judge all pictures and print; gives the exit status: 0, 1 after an error, 3 where not all pass.
+
+    Raises:
+        OutputError: the audit log or standard output cannot be written.
+    """
     for problem in listed.problems:
         say(str(problem))
     failed, all_pass = bool(listed.problems) or not listed.sources, True
     rows: list[tuple[str, ...]] = []
     for source in listed.sources:
-        judged = _judge(analyzer, source, over, challenge, debug)
+        judged = _judge(analyzer, source, over, challenge, debug, audit)
         if judged.error is not None:
             failed = True
             say(f"{judged.source}: {judged.error}")
@@ -72,20 +84,23 @@ def run_verdicts(
     return FAILED if failed else 0 if all_pass else NOT_PASSED
 
 
-def _judge(analyzer: Analyzer, source: Source, over: float, challenge: float, debug: bool) -> Judged:
+def _judge(analyzer: Analyzer, source: Source, over: float, challenge: float, debug: bool, audit: Auditor) -> Judged:
     name = shown(source.path)
     try:
-        faces = analyzer.analyze(analyzer.read(sys.stdin.buffer.read() if source.is_stdin else source.path))
+        image_rgb = analyzer.read(sys.stdin.buffer.read() if source.is_stdin else source.path)
+        faces = analyzer.analyze(image_rgb)
     except Exception as error:  # noqa: BLE001  one picture, whatever is wrong with it, never stops the others
         if debug:
             traceback.print_exception(error)
         known = isinstance(error, AgewiseError)
         text = str(error).removeprefix(f"{name}: ") if known else f"unexpected {type(error).__name__}: {error}"
         return Judged(name, (), one_line(text))
+    verdicts = [face.verify(over, challenge) for face in faces]
+    audit(image_rgb, faces, verdicts)
     if not faces:
         nobody = judge(None, (), analyzer.estimator.card.verification, over, challenge)
         return Judged(name, ((None, nobody),))
-    return Judged(name, tuple((face, face.verify(over, challenge)) for face in faces))
+    return Judged(name, tuple(zip(faces, verdicts, strict=True)))
 
 
 def _rows(judged: Judged) -> list[tuple[str, ...]]:

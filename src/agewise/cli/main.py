@@ -14,6 +14,7 @@ import agewise
 from agewise.cli import _streams
 from agewise.cli._exits import BROKEN_PIPE, FAILED, MISTAKE, status_of
 from agewise.cli._options import Debug, wants_debug
+from agewise.cli.audit import audit
 from agewise.cli.calibrate import calibrate
 from agewise.cli.detectors import detectors
 from agewise.cli.models import models
@@ -30,6 +31,7 @@ app.command()(video)
 app.command()(calibrate)
 app.add_typer(models, name="models")
 app.command()(detectors)
+app.add_typer(audit, name="audit")
 
 
 def _print_version(wanted: bool) -> None:

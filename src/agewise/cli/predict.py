@@ -15,7 +15,7 @@ from agewise.cli._judging import (
     check_megapixels,
     make_analyzer,
 )
-from agewise.cli._options import Debug, wants_debug
+from agewise.cli._options import Audit, Debug, wants_debug
 
 
 def predict(
@@ -44,6 +44,7 @@ def predict(
     draw: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Write the pictures here, with boxes and labels.")
     ] = None,
+    audit: Audit = None,
     max_interval: MaxInterval = None,
     min_size: MinSize = None,
     min_sharpness: MinSharpness = None,
@@ -61,8 +62,9 @@ def predict(
     declined: its estimate is still given, marked, but its interval promises nothing.
 
     A picture that cannot be read is told on standard error and stops no other. Ctrl-C keeps what was done.
-    Bytes in names that are not UTF-8 are written as \\xNN. Exit status: 0 all well, 1 something failed, 2 a
-    mistake in the command.
+    --audit needs a key in AGEWISE_AUDIT_KEY, or AGEWISE_AUDIT_KEY_FILE to name its file; a face is shown only once
+    the log has it. Bytes in names that are not UTF-8 are written as \\xNN.
+    Exit status: 0 all well, 1 something failed, 2 a mistake in the command.
 
     \b
     Examples:
@@ -73,7 +75,9 @@ def predict(
     """
     from agewise.cli._run import Outputs, list_and_check, run
 
-    outputs = Outputs(json=json, file=output, drawings=draw, debug=wants_debug(["--debug"] if debug else []))
+    outputs = Outputs(
+        json=json, file=output, drawings=draw, audit=audit, debug=wants_debug(["--debug"] if debug else [])
+    )
     check_megapixels(max_megapixels, "predict")
     listed = list_and_check(sources, outputs, recursive=recursive)
     analyzer = make_analyzer(

@@ -16,7 +16,7 @@ from agewise.cli._judging import (
     check_megapixels,
     make_analyzer,
 )
-from agewise.cli._options import Debug, wants_debug
+from agewise.cli._options import Audit, Debug, wants_debug
 
 
 def verify(
@@ -40,6 +40,7 @@ def verify(
         float, typer.Option(metavar="N", help="Refuse larger pictures before decoding them.")
     ] = 100,
     json: Annotated[bool, typer.Option("--json", help="Print JSON Lines, one object a picture.")] = False,
+    audit: Audit = None,
     max_interval: MaxInterval = None,
     min_size: MinSize = None,
     min_sharpness: MinSharpness = None,
@@ -56,6 +57,7 @@ def verify(
 
     This is about how old a face looks, for study. Do not let it decide about people.
 
+    --audit needs a key in AGEWISE_AUDIT_KEY, or AGEWISE_AUDIT_KEY_FILE to name its file.
     Exit status: 0 all pass, 1 an error, 2 a mistake in the command, 3 a face failed or is unsure.
 
     \\b
@@ -63,6 +65,7 @@ def verify(
       agewise verify photo.jpg
       agewise verify -r photos --over 18 --challenge 25 --json
     """
+    from agewise.cli._audit import auditing
     from agewise.cli._verdicts import run_verdicts
     from agewise.sources import list_sources
     from agewise.verdicts import challenge_age
@@ -87,6 +90,8 @@ def verify(
         min_face=min_face,
         threads=threads,
     )
-    status = run_verdicts(analyzer, listed, over, limit, as_json=json, debug=wants_debug(["--debug"] if debug else []))
+    with auditing(audit, analyzer) as auditor:
+        traces = wants_debug(["--debug"] if debug else [])
+        status = run_verdicts(analyzer, listed, over, limit, as_json=json, debug=traces, audit=auditor)
     if status:
         raise typer.Exit(status)

@@ -48,6 +48,8 @@ class DatabaseRecords:
                 f"cannot send records to {masked(self._target)}: {address.drivername} is not supported; "
                 "use sqlite:// or postgresql://"
             )
+        if address.database in (None, "", ":memory:"):
+            raise OutputError(f"cannot send records to {masked(self._target)}: it names no database that lasts")
         if address.drivername == "sqlite":
             options: dict[str, Any] = {"timeout": timeout_seconds}
         else:

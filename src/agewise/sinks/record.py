@@ -135,6 +135,8 @@ def make_record(
     source = _plain(source)
     x0, y0, x1, y1 = (round(number, 4) for number in detection.box_xyxy)
     box = (x0, y0, x1, y1)
+    frame = None if frame is None else int(frame)  # of numpy, perhaps, which JSON does not take
+    track_id = None if track_id is None else int(track_id)
     seconds = None if seconds is None else round(float(seconds), 6)
     taken = None if time is None else _iso(time)
     parts = [source, frame, seconds, track_id, None if track_id is not None else box, model_sha256, taken]
@@ -149,7 +151,7 @@ def make_record(
         box=box,
         age=round(float(prediction.age_years), 4),
         interval=None if interval is None else (round(float(interval[0]), 4), round(float(interval[1]), 4)),
-        level=prediction.interval_level,
+        level=None if prediction.interval_level is None else float(prediction.interval_level),
         gender=prediction.gender,
         probability=None if probability is None else round(float(probability), 6),
         answered=prediction.answered,

@@ -22,8 +22,12 @@ from agewise.sinks.parquet_table import check_pyarrow
 from agewise.sinks.record import RECORD_COLUMNS, Record, from_line, from_row, to_line, to_row
 from agewise.sinks.result import Value
 
+BINARY: int = getattr(os, "O_BINARY", 0)
+"""Windows would change line ends without it."""
+
 _TAIL_BYTES = 1 << 20
 _ROWS_A_GROUP = 8_192
+_BEGIN = b'{"key": "'
 
 
 class AppendedFile:
@@ -44,7 +48,7 @@ class AppendedFile:
             descriptor = self._open()
             with locked(descriptor):
                 regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-                size = _whole_lines(descriptor) if regular else 0
+                size = _whole_lines(descriptor, self._heading) if regular else 0
                 try:
                     write_all(descriptor, (b"" if size else self._heading) + lines)
                     if regular:
@@ -53,7 +57,7 @@ class AppendedFile:
                     if regular:
                         os.ftruncate(descriptor, size)
                     raise
-        except OSError as error:
+        except OSError as error:  # OutputError is one
             raise OutputError(f"cannot write {shown(self._path)}: {error.strerror or error}") from error
 
     def close(self) -> None:
@@ -64,7 +68,7 @@ class AppendedFile:
 
     def _open(self) -> int:
         if self._descriptor is None:
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | BINARY, 0o666)
         return self._descriptor
 
 
@@ -180,19 +184,37 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _whole_lines(descriptor: int) -> int:
-    """The size of a file, after a torn last line was cut off, or ended where only its end was missing."""
+def _whole_lines(descriptor: int, heading: bytes) -> int:
+    """The size of a file, after a torn last line was cut off, or ended where only its end was missing.
+
+    Raises:
+        OutputError: what stands in the file is not of our making: another heading, or another kind of line.
+    """
     size = os.fstat(descriptor).st_size
-    tail = os.pread(descriptor, min(size, _TAIL_BYTES), max(0, size - _TAIL_BYTES))
+    first = _read(descriptor, len(heading), 0)
+    if first != heading[: len(first)] or (0 < size < len(heading)):
+        raise OutputError("it has another heading than files of records: choose another name")
+    tail = _read(descriptor, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
     if not tail or tail.endswith(b"\n"):
         return size
-    torn = len(tail) - (tail.rfind(b"\n") + 1)
+    torn = tail[tail.rfind(b"\n") + 1 :]
+    if heading:
+        os.ftruncate(descriptor, size - len(torn))
+        return size - len(torn)
     with contextlib.suppress(ValueError):
-        json.loads(tail[-torn:])
+        json.loads(torn)
         write_all(descriptor, b"\n")
         return size + 1
-    os.ftruncate(descriptor, size - torn)
-    return size - torn
+    if torn[: len(_BEGIN)] != _BEGIN[: len(torn)]:
+        raise OutputError("its last line is no record: choose another name")
+    os.ftruncate(descriptor, size - len(torn))
+    return size - len(torn)
+
+
+def _read(descriptor: int, count: int, start: int) -> bytes:
+    """Bytes from a place in a file; the place for appending is always its end."""
+    os.lseek(descriptor, start, os.SEEK_SET)
+    return os.read(descriptor, count)
 
 
 def _csv(rows: list[list[Value]] | list[list[str]]) -> bytes:

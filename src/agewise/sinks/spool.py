@@ -17,7 +17,7 @@ from pathlib import Path
 from agewise._files import shown
 from agewise.errors import OutputError
 from agewise.sinks.record import Record, from_line, to_line
-from agewise.sinks.record_files import write_all
+from agewise.sinks.record_files import BINARY, write_all
 
 _MARK = b'{"delivered": '
 _DROP_BYTES = 8 << 20
@@ -205,7 +205,7 @@ def _take_free(path: Path) -> tuple[Path, int]:
 
 def _hold(path: Path) -> int | None:
     """Open a file and hold it as long as it is open; None where another process does."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | BINARY, 0o600)
     try:
         import fcntl
     except ImportError:  # Windows: two processes with one spool would send each other's records, nothing worse

@@ -189,9 +189,10 @@ class RecordWriter:
         while self._wait(pause):
             try:
                 sent = self._send_one()
-            except OutputError as error:
+            except Exception as error:  # noqa: BLE001  whatever a sink raises, the records wait and it is tried again
                 self._failures += 1
-                self._tell(f"{error}; records wait in {shown(self._spool.path)}, trying again")
+                text = str(error) if isinstance(error, OutputError) else f"unexpected {type(error).__name__}: {error}"
+                self._tell(f"{text}; records wait in {shown(self._spool.path)}, trying again")
                 pause = min(max(2 * pause, _FIRST_WAIT_SECONDS), self._most_wait_seconds)
                 continue
             pause = 0.0
@@ -199,7 +200,7 @@ class RecordWriter:
                 self._problem = None
                 self._say(f"{self._name} takes records again")
         self._keep_held()
-        with contextlib.suppress(OSError, OutputError):
+        with contextlib.suppress(Exception):
             self._sink.close()
         self._spool.close()
 

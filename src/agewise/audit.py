@@ -1,1 +1,0 @@
-"""A log that shows what was decided and that nobody changed it: hash-chained JSON Lines, no pixels."""
