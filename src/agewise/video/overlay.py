@@ -27,6 +27,8 @@ SETTLED_RGB: Colour = (255, 221, 87)
 UNSETTLED_RGB: Colour = (226, 232, 240)
 _DETAILS: tuple[LabelDetail, ...] = ("full", "short", "age")
 _NOWHERE = Detection(box_xyxy=(0.0, 0.0, 1.0, 1.0), score=1.0)
+_MOST_HIDDEN = 1 / 3  # of a face by its own label
+_SMALL = 3  # heights of a label
 _MOST_OF_FACE = 4  # a label wider than so many faces is shortened
 
 
@@ -82,31 +84,36 @@ def tracked_text(prediction: Prediction, detail: LabelDetail = "full") -> str:
 
 
 def _draw_label(pen: Pen, face: TrackedFace, rect: _Rect, taken: list[_Rect], others: Sequence[_Rect]) -> None:
-    """The fullest text that hides no label and no other face; else the shortest that hides no label; else none."""
+    """The fullest text that hides no label and no other face; in a crowd the age, or nothing."""
     assert face.prediction is not None
-    fallback: tuple[str, _Rect] | None = None
-    for detail in _DETAILS:
-        text = tracked_text(face.prediction, detail)
-        width, height = pen.plate_size(text)
-        too_wide = detail == "full" and width > max(_MOST_OF_FACE * (rect[2] - rect[0]), pen.width // 5)
-        if width > pen.width or height > pen.height or too_wide:
-            continue
-        for place in _places(rect, width, height, pen):
-            if any(_meet(place, other) for other in taken):
+    texts = [(detail, tracked_text(face.prediction, detail)) for detail in _DETAILS]
+    height = pen.plate_size("")[1]
+    for kept_free in ([*taken, *(_with_room(other, height) for other in others)], [*taken, *others]):
+        for detail, text in texts:
+            width = pen.plate_size(text)[0]
+            too_wide = detail == "full" and width > max(_MOST_OF_FACE * (rect[2] - rect[0]), pen.width // 5)
+            if width > pen.width or height > pen.height or too_wide:
                 continue
-            if not any(_meet(place, other) for other in others):
-                _stamp(pen, text, place, taken)
+            for place in _places(rect, width, height, pen):
+                if _hides_much(place, rect) or any(_meet(place, other) for other in kept_free):
+                    continue
+                x0, y0, x1, y1 = place
+                pen.canvas[y0:y1, x0:x1] = _plate(text, pen.font_size, pen.colour)
+                taken.append(place)
                 return
-            if fallback is None or len(text) < len(fallback[0]):
-                fallback = text, place
-    if fallback is not None:
-        _stamp(pen, *fallback, taken)
 
 
-def _stamp(pen: Pen, text: str, place: _Rect, taken: list[_Rect]) -> None:
-    x0, y0, x1, y1 = place
-    pen.canvas[y0:y1, x0:x1] = _plate(text, pen.font_size, pen.colour)
-    taken.append(place)
+def _with_room(other: _Rect, height: int) -> _Rect:
+    """A face with the room above and below it for its own label, where it is so small that it needs that left free."""
+    x0, y0, x1, y1 = other
+    return (x0, y0 - height, x1, y1 + height) if x1 - x0 < _SMALL * height else other
+
+
+def _hides_much(place: _Rect, rect: _Rect) -> bool:
+    wide = min(place[2], rect[2]) - max(place[0], rect[0])
+    high = min(place[3], rect[3]) - max(place[1], rect[1])
+    area = (rect[2] - rect[0]) * (rect[3] - rect[1])
+    return wide > 0 and high > 0 and wide * high > _MOST_HIDDEN * area
 
 
 @functools.lru_cache(maxsize=512)
@@ -116,12 +123,12 @@ def _plate(text: str, font_size: int, colour_rgb: Colour) -> UInt8Array:
 
 
 def _places(rect: _Rect, width: int, height: int, pen: Pen) -> Iterator[_Rect]:
-    """Above, below, and inside the box, moved into the picture; flush with the box's left side, then its right."""
+    """Above, below, and inside the box, moved into the picture; at its left side, its right, its middle."""
     x0, y0, x1, y1 = rect
     for y in (y0 - height, y1, y0):
         if not 0 <= y <= pen.height - height:
             continue
-        for x in (x0, x1 - width):
+        for x in (x0, x1 - width, (x0 + x1 - width) // 2):
             x = min(max(x, 0), pen.width - width)
             yield x, y, x + width, y + height
 

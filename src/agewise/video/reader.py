@@ -19,6 +19,7 @@ from agewise.errors import VideoError
 from agewise.types import UInt8Array
 from agewise.video._av import load_av
 from agewise.video.frame import Frame, exact_seconds
+from agewise.video.orientation import display_matrix, upright
 from agewise.video.sequence import PictureSequence, find_pictures
 
 OnSound = Callable[[Any, Fraction], None]
@@ -28,6 +29,7 @@ _UNSPECIFIED, _BT709 = 2, 1  # FFmpeg's numbers of colour spaces
 _HD_HEIGHT = 720  # from here on video that names no colour space is BT.709 by custom
 _MOST_WARNINGS = 20
 _SHORT_BY = 1.0  # seconds that may be missing at the end before it is said
+_FURTHER_BACK = 10  # seconds
 _CLOSE_TIMEOUT = 1.0  # seconds
 _OPEN_TIMEOUT, _READ_TIMEOUT = 20.0, 20.0  # seconds, of addresses
 
@@ -104,6 +106,9 @@ class StreamReader:
         self._on_sound = on_sound
         self._bad = 0
         self._busy = threading.Lock()
+        self._first: Frame | None = None
+        self._earliest: Fraction | None = None
+        self._held: list[tuple[Any, Fraction]] | None = []  # sound that came before anyone iterated
         self._coded_size: tuple[int, int] | None = None
         self._container = self._open()
         try:
@@ -124,6 +129,30 @@ class StreamReader:
             raise VideoError(f"cannot read {shown(self.source)} as a video: {_reason(error)}") from error
 
     def _prepare(self) -> None:
+        """Find the stream and its first frame within the limits."""
+        self._find_streams()
+        self._length = self._length_seconds()
+        for target in self._places_to_begin():
+            if target is not None and not self._seek(target):
+                continue
+            self._earliest, self._held = None, []
+            self._frames = self._decode()
+            try:
+                self._first = next(self._frames, None)
+            except self._av.error.FFmpegError as error:
+                raise VideoError(f"cannot read {shown(self.source)} as a video: {_reason(error)}") from error
+            if target is None or (self._earliest is not None and self._earliest <= (self._start or 0)):
+                break
+            # Not before the frame that is wanted: formats without an index guess. Once more, from further back.
+            self._container.close()
+            self._container = self._open()
+            self._find_streams()
+        if self._first is None:
+            raise VideoError(self._why_empty())
+        self.height, self.width = self._first.image_rgb.shape[:2]
+        self.frame_count = self._expected()
+
+    def _find_streams(self) -> None:
         container = self._container
         if not container.streams.video:
             raise VideoError(f"cannot read {shown(self.source)} as a video: it has no moving picture")
@@ -137,17 +166,14 @@ class StreamReader:
         # The container's clock at its start: sound and picture are measured from it.
         begin = container.start_time
         self._zero: Fraction | None = None if begin is None else Fraction(begin, self._av.time_base)
-        self._length = self._length_seconds()
-        self._seek()
-        self._frames = self._decode()
-        try:
-            self._first = next(self._frames, None)
-        except self._av.error.FFmpegError as error:
-            raise VideoError(f"cannot read {shown(self.source)} as a video: {_reason(error)}") from error
-        if self._first is None:
-            raise VideoError(self._why_empty())
-        self.height, self.width = self._first.image_rgb.shape[:2]
-        self.frame_count = self._expected()
+
+    def _places_to_begin(self) -> Iterator[Fraction | None]:
+        """Where to seek to, in turn; None: read from the very start."""
+        if self._start:
+            yield self._start
+            if self._start > _FURTHER_BACK:
+                yield self._start - _FURTHER_BACK
+        yield None
 
     def _length_seconds(self) -> float | None:
         if self._stream.duration is not None:
@@ -172,13 +198,16 @@ class StreamReader:
         what = f"; {self.warnings[0]}" if self.warnings else ""
         return f"cannot read {shown(self.source)} as a video: not one frame can be decoded{what}"
 
-    def _seek(self) -> None:
-        if not self._start:
-            return
+    def _seek(self, target: Fraction) -> bool:
+        """Go to the key frame before a time; whether that was possible."""
         try:
-            self._container.seek(int(((self._zero or 0) + self._start) * self._av.time_base), backward=True)
-        except (self._av.error.FFmpegError, OSError):  # a stream that cannot be sought in is read from where it is
-            self.warnings.append(f"{shown(self.source)} cannot be sought in; read from its start")
+            self._container.seek(int(((self._zero or 0) + target) * self._av.time_base), backward=True)
+        except (self._av.error.FFmpegError, OSError):
+            self._container.close()
+            self._container = self._open()
+            self._find_streams()
+            return False
+        return True
 
     def __enter__(self) -> Self:
         return self
@@ -198,6 +227,10 @@ class StreamReader:
         first, self._first = self._first, None
         if first is None:
             return
+        held, self._held = self._held, None
+        for sound in held or ():
+            if self._on_sound is not None:
+                self._on_sound(*sound)
         yield first
         last = first.time
         while True:
@@ -222,6 +255,8 @@ class StreamReader:
         index = 0
         for picture in self._pictures():
             time = self._time_of(picture, last)
+            if self._earliest is None:
+                self._earliest = time
             if last is not None and time <= last:
                 time = last + min(self.time_base, self._step)  # a clock that stands or jumps back
             if self._end is not None and time >= self._end:
@@ -271,7 +306,10 @@ class StreamReader:
             return
         seconds = packet.pts * packet.time_base - self._zero
         if seconds >= (self._start or float("-inf")) and (self._end is None or seconds < self._end):
-            self._on_sound(packet, self._zero)
+            if self._held is None:
+                self._on_sound(packet, self._zero)
+            else:
+                self._held.append((packet, self._zero))
 
     def _warn(self, text: str) -> None:
         self._bad += 1
@@ -293,31 +331,6 @@ class StreamReader:
         if picture.is_corrupt:
             self._warn(f"{shown(self.source)}: a frame is damaged")
         return np.ascontiguousarray(upright(array, display_matrix(picture)))
-
-
-def display_matrix(picture: Any) -> tuple[int, int, int, int] | None:
-    """The signs (a, b, c, d) of a frame's display matrix, None where there is none or it turns nothing.
-
-    After FFmpeg's `libavutil/display.h`: a point (x, y) is shown at (a·x + c·y, b·x + d·y).
-    """
-    for data in picture.side_data:
-        if data.type.name == "DISPLAYMATRIX":
-            values = np.frombuffer(bytes(data), np.int32)
-            a, b, c, d = (int(np.sign(values[at])) if abs(int(values[at])) > 1 << 15 else 0 for at in (0, 1, 3, 4))
-            return None if (a, b, c, d) == (1, 0, 0, 1) else (a, b, c, d)
-    return None
-
-
-def upright(image_rgb: UInt8Array, matrix: tuple[int, int, int, int] | None) -> UInt8Array:
-    """A view of the picture turned and mirrored by right angles as its display matrix says."""
-    if matrix is None:
-        return image_rgb
-    a, b, c, d = matrix
-    if a and d and not (b or c):
-        return image_rgb[::d, ::a]
-    if b and c and not (a or d):
-        return image_rgb.transpose(1, 0, 2)[::b, ::c]
-    return image_rgb  # a slant: not a thing of cameras
 
 
 def _reason(error: BaseException) -> str:

@@ -145,3 +145,14 @@ def test_it_is_quick() -> None:
     for _ in range(50):
         draw_tracked(frame, faces, in_place=True)
     assert (time.process_time() - began) / 50 < 0.005, "usually 0.0002 s"
+
+
+def test_in_a_crowd_each_small_face_has_its_age_above_it(frame: UInt8Array) -> None:
+    crowd = [
+        tracked((100 + 34 * at, 150, 130 + 34 * at, 190), track_id=at + 1, estimate=prediction()) for at in range(8)
+    ]
+    above = draw_tracked(frame, crowd)[122:144]
+    plates = (above == SETTLED_RGB).all(axis=2).any(axis=0)
+    for at in range(8):
+        assert plates[100 + 34 * at : 130 + 34 * at].any(), at
+    assert (~plates[100:368] & np.roll(plates[100:368], 1)).sum() >= 7, "they are apart"

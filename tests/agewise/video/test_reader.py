@@ -16,7 +16,7 @@ from PIL import Image
 from agewise.errors import MissingExtraError, VideoError
 from agewise.types import UInt8Array
 from agewise.video import Frame, open_video
-from agewise.video.reader import upright
+from agewise.video.orientation import upright
 from agewise.video.sequence import find_pictures
 
 pytest.importorskip("av", reason="the extra video")
@@ -64,6 +64,14 @@ class TestTimes:
         assert indices(frames) == [8, 9, 10, 11, 12, 13, 14], "0.32 to 0.56 s"
         assert [frame.seconds for frame in frames] == pytest.approx([0.04 * at for at in range(8, 15)])
         assert [frame.index for frame in frames] == list(range(7))
+        assert warnings == []
+
+    @pytest.mark.parametrize("name", ["a.ts", "a.h264", "a.mkv", "a.avi"])
+    def test_from_where_seeking_is_a_guess_or_impossible(self, make_clip: Any, name: str) -> None:
+        path = make_clip(name, frames=20, **({"codec": "mpeg4"} if name == "a.avi" else {}))
+        assert indices(read(path, end_seconds=0.5)[0])[:3] == [0, 1, 2]
+        frames, warnings = read(path, start_seconds=0.3)
+        assert indices(frames) == list(range(8, 20))
         assert warnings == []
 
     def test_from_behind_the_end(self, make_clip: Any) -> None:
