@@ -8,6 +8,8 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
+
 from agewise._files import shown
 from agewise.card import ModelCard
 from agewise.errors import OutputError
@@ -52,7 +54,9 @@ def preprocessing_sha256(card: ModelCard) -> str:
 def image_hmac_sha256(image_rgb: UInt8Array, key: bytes) -> str:
     """The keyed hash of an upright uint8 RGB picture (height, width, 3). See the text of `agewise.audit`."""
     height, width = image_rgb.shape[:2]
-    return hmac.digest(key, f"{height}x{width}:".encode() + image_rgb.tobytes(), "sha256").hex()
+    digest = hmac.new(key, f"{height}x{width}:".encode(), "sha256")
+    digest.update(np.ascontiguousarray(image_rgb).data)
+    return digest.hexdigest()
 
 
 def key_name(key: bytes) -> str:
