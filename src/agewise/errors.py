@@ -14,6 +14,7 @@ AgewiseError
 │   └── UnknownDetectorError
 ├── MissingExtraError       an optional dependency is not installed; the message holds the command that installs it
 ├── SourceError             a source (file, folder, pattern) cannot be listed
+├── WorkerError             worker processes cannot do their work
 └── OutputError             a result cannot be written; nothing half-written is left
 
 A message says what was expected, what came, and what to do.
@@ -89,6 +90,10 @@ class MissingExtraError(AgewiseError, ImportError):
 
 class SourceError(AgewiseError, ValueError):
     """A source of pictures cannot be listed."""
+
+
+class WorkerError(AgewiseError):
+    """Worker processes, or a cluster, cannot do their work."""
 
 
 class OutputError(AgewiseError, OSError):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LIGHT = {"PIL", "agewise", "cv2", "numpy", "onnxruntime", "pydantic", "rich", "typer"}
-LAZY_ONLY = {"dlib", "pyarrow", "skimage"}  # extras: inside functions, with MissingExtraError where absent
+LAZY_ONLY = {"dlib", "pyarrow", "ray", "skimage"}  # extras: inside functions, with MissingExtraError where absent
 
 
 def _imports(tree: ast.AST, *, inside_function: bool = False) -> Iterator[tuple[str, bool]]:

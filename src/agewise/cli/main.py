@@ -14,6 +14,7 @@ import agewise
 from agewise.cli import _streams
 from agewise.cli._exits import BROKEN_PIPE, FAILED, MISTAKE, status_of
 from agewise.cli._options import Debug, wants_debug
+from agewise.cli.annotate import annotate
 from agewise.cli.calibrate import calibrate
 from agewise.cli.detectors import detectors
 from agewise.cli.models import models
@@ -25,6 +26,7 @@ from agewise.errors import AgewiseError, OutputError
 app = typer.Typer(name="agewise", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command()(predict)
 app.command()(verify)
+app.command()(annotate)
 app.command()(calibrate)
 app.add_typer(models, name="models")
 app.command()(detectors)
