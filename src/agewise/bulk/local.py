@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import multiprocessing
 import os
 import signal
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from agewise._files import shown
 from agewise.bulk.job import Job, Part, make_part
 from agewise.errors import WorkerError
 
@@ -58,6 +60,7 @@ class LocalEngine:
     _workers: list[_Worker] = field(default_factory=list)
     _deaths: Counter[tuple[int, int]] = field(default_factory=Counter)
     _skipped: dict[int, dict[int, str]] = field(default_factory=dict)
+    _careful: set[int] = field(default_factory=set)
     _failed_starts: int = 0
 
     def run(self, parts: Iterable[Part]) -> Iterator[Done]:
@@ -90,7 +93,7 @@ class LocalEngine:
                 part = queue.popleft()
                 worker.part, worker.position = part, None
                 with contextlib.suppress(OSError):  # it died: `_hear` finds out
-                    worker.connection.send((part, self._skipped.get(part.index, {})))
+                    worker.connection.send((part, self._skipped.get(part.index, {}), part.index in self._careful))
 
     def _hear(self, worker: _Worker, queue: deque[Part]) -> Done | None:
         """Take one message of a worker, or notice its death."""
@@ -124,13 +127,14 @@ class LocalEngine:
         if (part := worker.part) is None:
             return
         queue.appendleft(part)
+        self._careful.add(part.index)
         if worker.position is None:
             self.say(f"a worker died ({end}); its part is done again")
             return
-        path, key = part.paths[worker.position], (part.index, worker.position)
+        path, key = shown(part.paths[worker.position]), (part.index, worker.position)
         self._deaths[key] += 1
         if self._deaths[key] < DEATHS:
-            self.say(f"a worker died ({end}) at or after {path}; its part is done again")
+            self.say(f"a worker died ({end}) at {path} or just before; its part is done again")
             return
         reason = f"{DEATHS} worker processes died over this picture, the last one {end}"
         self._skipped.setdefault(part.index, {})[worker.position] = reason
@@ -192,8 +196,13 @@ def _serve(connection: Connection, job: Job) -> None:
             return
         connection.send(("ready", None))
         while True:
-            part, skipped = connection.recv()
+            part, skipped, careful = connection.recv()
             data = make_part(
-                job, analyzer, part, skipped=skipped, on_picture=lambda position: connection.send(("at", position))
+                # One picture a network call: should a worker die again, it is known over which.
+                dataclasses.replace(job, batch=1) if careful else job,
+                analyzer,
+                part,
+                skipped=skipped,
+                on_picture=lambda position: connection.send(("at", position)),
             )
             connection.send(("done", data))

@@ -6,9 +6,13 @@ to the caller, who alone writes to the output folder.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
+import logging
 import os
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -62,7 +66,10 @@ class RayEngine:
         if started_here:
             address = os.environ.get("RAY_ADDRESS")
             sizes: dict[str, Any] = {"num_cpus": self.processes} if not address or address == "local" else {}
-            ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR", **sizes)
+            with _same_signal_handlers():
+                ray.init(
+                    address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, **sizes
+                )
         try:
             yield from self._run(ray, iter(parts))
         finally:
@@ -95,6 +102,17 @@ class RayEngine:
                     self.say(text)
                 self.on_picture(part.index, len(part.paths) - 1)
                 yield part, data
+
+
+@contextlib.contextmanager
+def _same_signal_handlers() -> Iterator[None]:
+    """Ray takes SIGTERM for itself; whoever called us has plans of its own with it."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
 
 
 @functools.lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -108,6 +109,25 @@ def test_the_faces_of_several_pictures_share_a_network_call(
     paths = tuple(str(folder / f"{i}.png") for i in range(7))
     make_part(Job(model=job.model, detector="none", batch=3), analyzer, Part(index=0, paths=paths))
     assert sizes == [3, 3, 1]
+
+
+def test_after_a_death_each_picture_has_a_call_of_its_own(
+    job: Job, gray_pictures: Callable[..., Path], loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = tuple(str(gray_pictures(3) / f"{i}.png") for i in range(3))
+    analyzer = job.make_analyzer()
+    events: list[object] = []
+    run = analyzer.estimator.run
+
+    def note(crops: np.ndarray) -> Any:
+        events.append("call")
+        return run(crops)
+
+    monkeypatch.setattr(analyzer.estimator, "run", note)
+    careful = dataclasses.replace(job, batch=1)
+    rows = _rows(make_part(careful, analyzer, Part(index=0, paths=paths), on_picture=events.append))
+    assert events == [0, "call", 1, "call", 2, "call"]
+    assert rows == loop(job.make_analyzer(), paths)
 
 
 def test_large_pictures_are_not_held_for_others(

@@ -109,7 +109,7 @@ def test_a_worker_that_dies_is_replaced_and_its_part_done_again(
     os.kill(worker, signal.SIGKILL)
     summary = run.finish()
     endless.close()
-    assert run.lines == [f"a worker died (by SIGKILL) at or after {endless.path}; its part is done again"]
+    assert run.lines == [f"a worker died (by SIGKILL) at {endless.path} or just before; its part is done again"]
     assert (summary.pictures, summary.faces, summary.failed) == (4, 4, 0)
     assert rows_of(output) == loop(job.make_analyzer(), [*_paths(photos, 3), str(endless.path)])
 
@@ -132,7 +132,7 @@ def test_a_picture_that_kills_again_and_again_is_listed_and_left_out(
     summary = run.finish()
     reason = "2 worker processes died over this picture, the last one by SIGKILL"
     assert run.lines == [
-        f"a worker died (by SIGKILL) at or after {endless.path}; its part is done again",
+        f"a worker died (by SIGKILL) at {endless.path} or just before; its part is done again",
         f"{endless.path}: {reason}; it is left out",
     ]
     assert (summary.pictures, summary.faces, summary.failed) == (3, 2, 1)
