@@ -78,12 +78,12 @@ def rows_of_fixture() -> Callable[[Path], list[tuple[Any, ...]]]:
     return rows_of
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 150) -> None:
     """Until something is so."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
+        time.sleep(0.02)
 
 
 @pytest.fixture(name="wait_for")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-import signal
+import logging
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,23 +16,25 @@ import pytest
 
 pytest.importorskip("pyarrow", reason="the extra parquet")
 
+import agewise
 from agewise.bulk import Job, annotate
 from agewise.bulk.on_ray import RayEngine
 
 Loop = Callable[..., list[tuple[Any, ...]]]
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
     """A local cluster of two workers, without a dashboard, that calls nobody."""
     pytest.importorskip("ray", reason="the extra ray")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    import ray
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.delenv("RAY_ADDRESS", raising=False)
+        import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    yield ray
-    ray.shutdown()
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        yield ray
+        ray.shutdown()
 
 
 @pytest.mark.slow
@@ -53,7 +58,7 @@ def test_a_killed_worker_is_replaced_and_a_picture_that_kills_is_left_out(
     def run() -> None:
         results.append(annotate(sources, output, job, engine="ray", processes=2, part_size=2))
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     endless.kill_reader()
     endless.become(Path(paths[6]))
@@ -82,7 +87,7 @@ def test_a_killed_worker_is_replaced_and_a_picture_that_kills_is_left_out(
     def again() -> None:
         results.append(annotate(sources, tmp_path / "second", job, engine="ray", part_size=3, watcher=Watch()))
 
-    thread = threading.Thread(target=again)
+    thread = threading.Thread(target=again, daemon=True)
     thread.start()
     for _ in range(4):
         killer.kill_reader()
@@ -108,21 +113,32 @@ def test_a_worker_that_cannot_load_is_told(cluster: Any, job: Job) -> None:
         list(RayEngine(bad, 2).run([Part(index=0, paths=("a.png",))]))
 
 
+ALONE = """
+import signal, sys
+from agewise.bulk import Job, annotate
+if __name__ == "__main__":
+    before = signal.getsignal(signal.SIGTERM)
+    job = Job(model=sys.argv[3], detector="none")
+    annotate([sys.argv[1]], sys.argv[2], job, engine="ray", processes=2, part_size=1)
+    import ray
+    assert not ray.is_initialized()
+    assert signal.getsignal(signal.SIGTERM) == before
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 def test_a_cluster_of_its_own_is_gone_afterwards(
     job: Job,
     gray_pictures: Callable[..., Path],
     rows_of: Callable[[Path], list[tuple[Any, ...]]],
     loop: Loop,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ray = pytest.importorskip("ray", reason="the extra ray")
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    photos, handler = gray_pictures(3), signal.getsignal(signal.SIGTERM)
-    annotate([photos], tmp_path / "out", job, engine="ray", processes=2, part_size=1)
-    assert not ray.is_initialized()
-    assert signal.getsignal(signal.SIGTERM) is handler
-    assert rows_of(tmp_path / "out") == loop(job.make_analyzer(), [str(photos / f"{i}.png") for i in range(3)])
+    pytest.importorskip("ray", reason="the extra ray")
+    photos, output = gray_pictures(3), tmp_path / "out"
+    variables = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
+    path = str(Path(agewise.__file__).resolve().parents[1])
+    command = [sys.executable, "-c", ALONE, photos, output, job.model]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=variables | {"PYTHONPATH": path})
+    assert done.returncode == 0, done.stderr
+    assert rows_of(output) == loop(job.make_analyzer(), [str(photos / f"{i}.png") for i in range(3)])

@@ -31,7 +31,7 @@ class InThread:
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self.lines: list[str] = []
         self.result: Any = None
-        self._thread = threading.Thread(target=self._run, args=(arguments, options))
+        self._thread = threading.Thread(target=self._run, args=(arguments, options), daemon=True)
         self._thread.start()
 
     def _run(self, arguments: Any, options: Any) -> None:
