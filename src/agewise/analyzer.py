@@ -102,9 +102,13 @@ class Analyzer:
                 f"expected a uint8 RGB picture (height, width, 3), got {image_rgb.dtype} {image_rgb.shape}: "
                 "pass it to the Analyzer itself, with its color_order"
             )
-        detections = sorted(self.detector.detect(image_rgb), key=_area, reverse=True)[: self._max_faces]
+        detections = self.detect(image_rgb)
         predictions = self.estimator(image_rgb, detections)
         return [Face(*pair) for pair in zip(detections, predictions, strict=True)]
+
+    def detect(self, image_rgb: UInt8Array) -> list[Detection]:
+        """The faces that `analyze` estimates: the largest first, no more than `max_faces`."""
+        return sorted(self.detector.detect(image_rgb), key=_area, reverse=True)[: self._max_faces]
 
 
 def _area(detection: Detection) -> float:

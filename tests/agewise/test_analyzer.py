@@ -68,6 +68,13 @@ def test_max_faces_keeps_the_largest(
     assert [face.box_xyxy for face in faces] == [photo.boxes[i] for i in (1, 2, 0)][:count]
 
 
+def test_detecting_alone_gives_the_same_faces_in_the_same_order(photo: Any, make_analyzer: MakeAnalyzer) -> None:
+    analyzer = make_analyzer(max_faces=2)
+    boxes = [face.box_xyxy for face in analyzer.detect(photo.image_rgb)]
+    assert boxes == [photo.boxes[1], photo.boxes[2]]
+    assert boxes == [face.box_xyxy for face in analyzer.analyze(photo.image_rgb)]
+
+
 def test_only_the_faces_that_are_kept_cost_time(photo: Any, make_engine: Callable[..., FakeEngine]) -> None:
     engine = make_engine()
     analyzer = Analyzer(Estimator(engine=engine), photo.detector, max_faces=1)

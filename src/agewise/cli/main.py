@@ -15,6 +15,7 @@ from agewise.cli import _streams
 from agewise.cli._exits import BROKEN_PIPE, FAILED, MISTAKE, status_of
 from agewise.cli._options import Debug, wants_debug
 from agewise.cli.audit import audit
+from agewise.cli.annotate import annotate
 from agewise.cli.calibrate import calibrate
 from agewise.cli.detectors import detectors
 from agewise.cli.live import live
@@ -29,6 +30,7 @@ app = typer.Typer(name="agewise", add_completion=False, rich_markup_mode=None, p
 app.command()(predict)
 app.command()(verify)
 app.command()(video)
+app.command()(annotate)
 app.command()(calibrate)
 app.command()(live)
 app.add_typer(models, name="models")

@@ -127,6 +127,28 @@ class Estimator:
             predictions += self._predictions(crops, pictures)
         return predictions
 
+    def predict_pictures(self, pictures: Sequence[tuple[UInt8Array, Sequence[Detection]]]) -> list[list[Prediction]]:
+        """Predictions of the faces of several pictures, a list a picture, in their order.
+
+        Faces of different pictures share a network call, at most `batch` of them. The values are those of a call
+        for each picture, but for the last bits, in which the runtime may differ with the size of a batch.
+
+        Args:
+            pictures: uint8 RGB (height, width, 3), each with its faces, of which there may be none.
+        """
+        faces = [(image_rgb, face) for image_rgb, detections in pictures for face in detections]
+        predictions: list[Prediction] = []
+        for start in range(0, len(faces), self._batch):
+            part = faces[start : start + self._batch]
+            crops = np.stack([self.crop(image_rgb, face) for image_rgb, face in part])
+            measured = [
+                picture_quality.measure(crop, face, (image_rgb.shape[1], image_rgb.shape[0]))
+                for crop, (image_rgb, face) in zip(crops, part, strict=True)
+            ]
+            predictions += self._predictions(crops, measured)
+        each = iter(predictions)
+        return [[next(each) for _ in detections] for _, detections in pictures]
+
     def _predictions(self, crops_rgb: UInt8Array, pictures: Sequence[Quality]) -> list[Prediction]:
         """Of one batch of crops and the qualities of their pictures."""
         ages, female = self.run(crops_rgb)

@@ -92,6 +92,27 @@ def test_however_it_is_split_the_predictions_are_the_same(make_engine: MakeEngin
         assert np.array_equal(prediction.probs_over_ages, ages.probs_over_ages[i])  # type: ignore[index]
 
 
+@pytest.mark.parametrize("batch", [1, 2, 3, 32])
+def test_faces_of_several_pictures_share_calls_and_keep_their_values(
+    make_engine: MakeEngine, photo: Any, batch: int
+) -> None:
+    faces = photo.detector.detections
+    wide = np.ascontiguousarray(photo.image_rgb[:130, ::-1])
+    pictures = [(photo.image_rgb, faces[:2]), (wide, []), (wide, faces[::-1]), (photo.image_rgb, faces[2:])]
+    engine = make_engine()
+    estimator = Estimator(engine=engine, batch=batch)
+    one_by_one = [estimator(*picture) for picture in pictures]
+    engine.calls.clear()
+    together = estimator.predict_pictures(pictures)
+    assert len(engine.calls) == -(-6 // batch)
+    assert [len(predictions) for predictions in together] == [2, 0, 3, 1]
+    for got, expected in zip(together, one_by_one, strict=True):
+        for a, b in zip(got, expected, strict=True):
+            assert (a.age_years, a.gender, a.quality) == (b.age_years, b.gender, b.quality)
+            assert (a.age_interval_years, a.reasons) == (b.age_interval_years, b.reasons)
+    assert estimator.predict_pictures([]) == []
+
+
 def test_no_crops_give_no_predictions(make_engine: MakeEngine) -> None:
     engine = make_engine()
     estimator = Estimator(engine=engine)
