@@ -14,11 +14,8 @@ AgewiseError
 │   └── UnknownDetectorError
 ├── MissingExtraError       an optional dependency is not installed; the message holds the command that installs it
 ├── SourceError             a source (file, folder, pattern) cannot be listed
-<<<<<<< HEAD
 ├── VideoError              a video, a stream or a sequence of pictures cannot be read
-=======
 ├── WorkerError             worker processes cannot do their work
->>>>>>> w-bulk
 └── OutputError             a result cannot be written; nothing half-written is left
 
 A message says what was expected, what came, and what to do.
@@ -96,13 +93,12 @@ class SourceError(AgewiseError, ValueError):
     """A source of pictures cannot be listed."""
 
 
-<<<<<<< HEAD
 class VideoError(AgewiseError, ValueError):
     """A video cannot be read."""
-=======
+
+
 class WorkerError(AgewiseError):
     """Worker processes, or a cluster, cannot do their work."""
->>>>>>> w-bulk
 
 
 class OutputError(AgewiseError, OSError):

@@ -8,12 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LIGHT = {"PIL", "agewise", "cv2", "numpy", "onnxruntime", "pydantic", "rich", "typer"}
-<<<<<<< HEAD
 # extras: inside functions, with MissingExtraError where absent
-LAZY_ONLY = {"av", "dlib", "fsspec", "pyarrow", "pygame", "skimage", "sqlalchemy"}
-=======
-LAZY_ONLY = {"dlib", "pyarrow", "ray", "skimage"}  # extras: inside functions, with MissingExtraError where absent
->>>>>>> w-bulk
+LAZY_ONLY = {"av", "dlib", "fsspec", "pyarrow", "pygame", "ray", "skimage", "sqlalchemy"}
 
 
 def _imports(tree: ast.AST, *, inside_function: bool = False) -> Iterator[tuple[str, bool]]:
