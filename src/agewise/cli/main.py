@@ -14,8 +14,8 @@ import agewise
 from agewise.cli import _streams
 from agewise.cli._exits import BROKEN_PIPE, FAILED, MISTAKE, status_of
 from agewise.cli._options import Debug, wants_debug
-from agewise.cli.audit import audit
 from agewise.cli.annotate import annotate
+from agewise.cli.audit import audit
 from agewise.cli.calibrate import calibrate
 from agewise.cli.detectors import detectors
 from agewise.cli.live import live
