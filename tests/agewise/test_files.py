@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from agewise._files import atomic_write, shown
+from agewise._files import atomic_path, atomic_write, shown
 from agewise.errors import OutputError
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="permissions, links and devices as POSIX has them")
@@ -179,7 +179,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, size: int) -> N
     (tmp_path / "out.bin").write_bytes(b"old")
     code = f"""
 import resource
-from agewise._files import atomic_write
+from agewise._files import atomic_path, atomic_write
 resource.setrlimit(resource.RLIMIT_FSIZE, (5, 5))
 with atomic_write("out.bin") as file:
     file.write(bytes({size}))
@@ -261,3 +261,37 @@ def test_a_full_device() -> None:
 def test_shown(path: str, text: str) -> None:
     assert shown(path) == text
     print(shown(Path(path)), file=io.TextIOWrapper(io.BytesIO(), "utf-8"))
+
+
+class TestAtomicPath:
+    def test_what_was_written_by_name_stands_at_the_end(self, tmp_path: Path) -> None:
+        target = tmp_path / "a.mp4"
+        with atomic_path(target) as temporary:
+            temporary.write_bytes(b"new")
+            assert temporary.parent == tmp_path
+            assert not target.exists()
+        assert target.read_bytes() == b"new"
+        assert os.listdir(tmp_path) == ["a.mp4"]
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+    def test_an_exception_leaves_the_old_file(self, tmp_path: Path, error: type[BaseException]) -> None:
+        target = tmp_path / "a.mp4"
+        target.write_bytes(b"old")
+        with pytest.raises(error), atomic_path(target) as temporary:
+            temporary.write_bytes(b"half")
+            raise error
+        assert (target.read_bytes(), os.listdir(tmp_path)) == (b"old", ["a.mp4"])
+
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [("none/a.mp4", "does not exist; create it first"), (".", "name a file in an existing folder")],
+    )
+    def test_where_no_file_can_stand(self, tmp_path: Path, name: str, said: str) -> None:
+        with pytest.raises(OutputError, match=said), atomic_path(tmp_path / name):
+            pass
+
+    @pytest.mark.skipif(os.name != "posix", reason="pipes as POSIX has them")
+    def test_a_pipe_has_no_place_for_an_index(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(OutputError, match="it is no regular file"), atomic_path(tmp_path / "pipe"):
+            pass

@@ -86,9 +86,9 @@ def run(analyzer: Analyzer, job: VideoJob) -> int:
                 )
             )
             annotation.tracker = tracker = Tracker(analyzer, _track_config(video, job))
-            records = stack.enter_context(_Records(job, analyzer))
             if job.output is not None:
                 annotation.writer = stack.enter_context(open_writer(job.output, video, start_seconds=job.start))
+            records = stack.enter_context(_Records(job, analyzer))
             tally = _Tally(records, tracker)
             status = _go(annotation, video, tally, job)
             stops.hold()  # a file that only waits to be finished is not thrown away by a late Ctrl-C

@@ -135,7 +135,8 @@ class StreamReader:
         for target in self._places_to_begin():
             if target is not None and not self._seek(target):
                 continue
-            self._earliest, self._held = None, []
+            self._earliest, self._held, self._bad = None, [], 0
+            self.warnings.clear()
             self._frames = self._decode()
             try:
                 self._first = next(self._frames, None)
