@@ -149,12 +149,16 @@ def make_tracker(plan: Callable[..., Any]) -> Callable[..., tuple[Tracker, Knowi
 
 
 @pytest.fixture(scope="session")
-def faces_rgb() -> list[UInt8Array]:
-    """Six pictures of UTKFace."""
+def utkface() -> Path:
+    """The folder of UTKFace's pictures."""
     folder = ROOT.parent / "shared" / "data" / "utkface"
     if not folder.exists():
-        folder = ROOT.parents[1] / "shared" / "data" / "utkface"
-    paths = sorted(folder.glob("2[5-9]_0_*.jpg"))[::60][:3] + sorted(folder.glob("3[5-9]_1_*.jpg"))[::60][:3]
-    if len(paths) < 6:
-        pytest.skip(f"UTKFace's pictures are not in {folder}")
+        pytest.skip("UTKFace is not on hand (../shared/data/utkface)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def faces_rgb(utkface: Path) -> list[UInt8Array]:
+    """Six pictures of UTKFace."""
+    paths = sorted(utkface.glob("2[5-9]_0_*.jpg"))[::60][:3] + sorted(utkface.glob("3[5-9]_1_*.jpg"))[::60][:3]
     return [agewise.read_image(path) for path in paths]
