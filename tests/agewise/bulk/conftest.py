@@ -131,9 +131,12 @@ class Endless:
 
     def kill_reader(self) -> None:
         """Kill the process that waits, as soon as there is one."""
-        os.kill(self.reader(), signal.SIGKILL)
-        wait_for(lambda: not self._holders())
+        reader = self.reader()
+        # Stopped before our end is closed, or it would read an empty file; and our end is closed before it dies, or
+        # the next reader, which may come at once, would.
+        os.kill(reader, signal.SIGSTOP)
         self.close()
+        os.kill(reader, signal.SIGKILL)
 
     def close(self) -> None:
         """Whoever waits gets the end of an empty file."""
