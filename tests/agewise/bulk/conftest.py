@@ -15,8 +15,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-pytest.importorskip("pyarrow", reason="the extra parquet")
-
 import agewise
 from agewise.analyzer import Analyzer
 from agewise.bulk import Job

@@ -250,6 +250,7 @@ def test_targets_that_cannot_be(target: str, message: str) -> None:
 
 
 def test_an_endpoint_is_an_address(make: MakeRecord) -> None:
+    pytest.importorskip("fsspec", reason="the extra s3")
     with pytest.raises(OutputError, match="starts with http"):
         open_record_sink("file:///tmp/x", endpoint="minio:9000")
 
