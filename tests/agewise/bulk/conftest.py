@@ -135,6 +135,7 @@ class Endless:
         os.kill(reader, signal.SIGSTOP)
         self.close()
         os.kill(reader, signal.SIGKILL)
+        wait_for(lambda: reader not in self._holders())  # or it would be found and killed once more
 
     def close(self) -> None:
         """Whoever waits gets the end of an empty file."""
