@@ -33,7 +33,12 @@ def video(
     ] = None,
     records: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Write records here: .jsonl, .csv, .parquet, a database's or store's URL."),
+        typer.Option(
+            "--records",
+            "--sink",
+            metavar="FILE",
+            help="Write records here: .jsonl, .csv, .parquet, a database's or store's URL.",
+        ),
     ] = None,
     per: Annotated[Per, typer.Option(help="One record per track, or per face and frame.")] = Per.TRACK,
     every: Annotated[
