@@ -92,6 +92,30 @@ def test_the_interval_never_shrinks_below_its_floor(estimator: Estimator, frame:
     assert width(fused(estimator, [single] * 50, correlation=1.0)) == pytest.approx(width(single))
 
 
+def test_a_narrow_band_of_the_calibration_does_not_undercut_the_floor(
+    make_card: Callable[..., Any], make_estimator: Callable[..., Estimator], make_bell: Callable[..., Any]
+) -> None:
+    """Two frames at 30, where ± 20 years are served, and one at 70: the fused age lies where ± 4 are."""
+    banded = [
+        {
+            "kind": "mondrian",
+            "level": 0.9,
+            "edges": [40.0],
+            "radii": [20.0, 4.0],
+            "counts": [99, 99],
+            "normalised": False,
+        }
+    ]
+    estimator = make_estimator(make_card(calibration={"data": "none", "served": "mondrian", "intervals": banded}))
+    quality = Quality(**GOOD)
+    frames = [
+        estimator.conclude(ages_of(make_bell(years, 5.0)[None], estimator.card.age), np.array([0.8]), [quality])[0]
+        for years in (30.0, 30.0, 70.0)
+    ]
+    assert [round(width(one)) for one in frames] == [40, 40, 8]
+    assert width(fused(estimator, frames, correlation=0.92)) == pytest.approx(0.92**0.5 * (40 + 40 + 8) / 3, rel=0.02)
+
+
 def test_frames_that_disagree_widen_it(estimator: Estimator, frame: Callable[..., Prediction]) -> None:
     agreeing, torn = fused(estimator, [frame(40.0)] * 4), fused(estimator, [frame(30.0), frame(50.0)] * 2)
     assert torn.age_years == pytest.approx(40, abs=0.1)
