@@ -73,9 +73,22 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise OutputError(f"cannot write {shown(path)}: {_why(error, target)}") from error
 
 
-def _name_then_move(target: Path, mode: int | None) -> Iterator[Path]:
+@contextlib.contextmanager
+def _moved(target: Path) -> Iterator[Path]:
+    """A temporary name beside `target`: moved there in the end, removed if anything is raised."""
+    # The name does not hold the target's: that may already be as long as the file system allows.
     temporary = target.with_name(f".agewise-{secrets.token_hex(8)}.part")
     try:
+        yield temporary
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def _name_then_move(target: Path, mode: int | None) -> Iterator[Path]:
+    with _moved(target) as temporary:
         with open(temporary, "xb"):
             pass
         if mode is not None:
@@ -83,11 +96,6 @@ def _name_then_move(target: Path, mode: int | None) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
 
 
 def _mode(path: str | os.PathLike[str]) -> int | None:
@@ -106,21 +114,13 @@ def _mode(path: str | os.PathLike[str]) -> int | None:
 
 
 def _write_then_move(target: Path, mode: int | None) -> Iterator[BinaryIO]:
-    # The name does not hold the target's: that may already be as long as the file system allows.
-    temporary = target.with_name(f".agewise-{secrets.token_hex(8)}.part")
-    try:
-        # Two layers, so that a block that closes its file does not close the one that fsync needs.
-        with open(temporary, "xb", buffering=0) as raw:
-            if mode is not None:
-                os.chmod(temporary, stat.S_IMODE(mode))
-            with open(raw.fileno(), "wb", closefd=False) as file:
-                yield file
-            os.fsync(raw.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+    # Two layers, so that a block that closes its file does not close the one that fsync needs.
+    with _moved(target) as temporary, open(temporary, "xb", buffering=0) as raw:
+        if mode is not None:
+            os.chmod(temporary, stat.S_IMODE(mode))
+        with open(raw.fileno(), "wb", closefd=False) as file:
+            yield file
+        os.fsync(raw.fileno())
 
 
 def _why(error: OSError, target: Path) -> str:

@@ -14,7 +14,6 @@ from agewise.sinks.targets import masked
 
 if TYPE_CHECKING:
     from agewise.cli._choices import Brain
-    from agewise.sinks import Record
     from agewise.track import Track, TrackedFace
     from agewise.video.camera import CameraFrame, NewestFrame
 
@@ -60,40 +59,30 @@ class Recorder:
     def faces(self, faces: Sequence[TrackedFace], frame: CameraFrame, brain: Brain) -> None:
         """A record of each face of a frame that has an estimate."""
         for face in faces:
-            if face.prediction is not None:
-                self._put(
-                    make_record(
-                        source=self._camera.name,
-                        frame=frame.index,
-                        seconds=frame.seconds,
-                        track_id=face.track_id,
-                        detection=face.detection,
-                        prediction=face.prediction,
-                        model=brain.model_name,
-                        model_sha256=brain.model_sha256,
-                        time=frame.time,
-                    )
-                )
+            self._put(face, brain, frame=frame.index, seconds=frame.seconds, time=frame.time)
 
     def tracks(self, tracks: Sequence[Track], brain: Brain) -> None:
         """A record of each track that has an estimate; its time is that of its last frame."""
         for track in tracks:
-            if track.prediction is not None:
-                self._put(
-                    make_record(
-                        source=self._camera.name,
-                        frame=None,
-                        seconds=track.last_seconds,
-                        track_id=track.track_id,
-                        detection=track.detection,
-                        prediction=track.prediction,
-                        model=brain.model_name,
-                        model_sha256=brain.model_sha256,
-                        time=self._camera.started + dt.timedelta(seconds=track.last_seconds),
-                    )
-                )
+            time = self._camera.started + dt.timedelta(seconds=track.last_seconds)
+            self._put(track, brain, frame=None, seconds=track.last_seconds, time=time)
 
-    def _put(self, record: Record) -> None:
+    def _put(
+        self, face: TrackedFace | Track, brain: Brain, *, frame: int | None, seconds: float, time: dt.datetime
+    ) -> None:
+        if face.prediction is None:
+            return
+        record = make_record(
+            source=self._camera.name,
+            frame=frame,
+            seconds=seconds,
+            track_id=face.track_id,
+            detection=face.detection,
+            prediction=face.prediction,
+            model=brain.model_name,
+            model_sha256=brain.model_sha256,
+            time=time,
+        )
         if self._writer is None:
             write_out(to_line(record))
         else:

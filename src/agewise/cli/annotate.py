@@ -11,7 +11,7 @@ import typer
 
 from agewise.cli._exits import FAILED, UsageError
 from agewise.cli._judging import AnswerAll
-from agewise.cli._options import Debug
+from agewise.cli._options import Debug, Detector, MaxFaces, MinFace, Model, Recursive
 from agewise.errors import AgewiseError
 
 if TYPE_CHECKING:
@@ -27,18 +27,14 @@ def annotate(
         list[str], typer.Argument(metavar="SOURCE", help="Files, folders or patterns.", show_default=False)
     ],
     output: Annotated[str, typer.Option(metavar="FOLDER", help="Where the parts are written.", show_default=False)],
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Search subfolders too.")] = False,
+    recursive: Recursive = False,
     processes: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Worker processes; by default one a core.")
     ] = None,
-    model: Annotated[str, typer.Option(metavar="NAME", help="A model's name, or an .onnx file.")] = "agewise-s",
-    detector: Annotated[str, typer.Option(metavar="NAME", help="What finds the faces.")] = "mtcnn",
-    min_face: Annotated[
-        int | None, typer.Option(min=1, metavar="PIXELS", help="Side of the smallest face to look for.")
-    ] = None,
-    max_faces: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Take only the N largest faces of a picture.")
-    ] = None,
+    model: Model = "agewise-s",
+    detector: Detector = "mtcnn",
+    min_face: MinFace = None,
+    max_faces: MaxFaces = None,
     answer_all: AnswerAll = False,
     part_size: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Pictures of a part; by default 1000, fewer for few.")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from agewise.cli._exits import UsageError
-from agewise.cli._options import Debug
+from agewise.cli._options import Debug, Detector, Threads
 from agewise.cli._streams import write_out
 from agewise.errors import AgewiseError
 
@@ -29,8 +29,8 @@ def calibrate(
         ),
     ],
     output: Annotated[str, typer.Option(metavar="FILE", help="The new .onnx file.", show_default=False)],
-    detector: Annotated[str, typer.Option(metavar="NAME", help="What finds the faces.")] = "mtcnn",
-    threads: Annotated[int, typer.Option(min=0, metavar="N", help="Threads of a network call; 0 for all cores.")] = 1,
+    detector: Detector = "mtcnn",
+    threads: Threads = 1,
     debug: Debug = False,
 ) -> None:
     """Make a model's intervals hold for photos like yours: measure its errors on at least 100 of them.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from agewise.cli._options import Debug
+from agewise.cli._options import Debug, Detector, MinFace, Model, Threads
 
 
 def live(
@@ -21,12 +21,10 @@ def live(
     camera: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="The camera's number; 0, the first, by default.")
     ] = None,
-    model: Annotated[str, typer.Option(metavar="NAME", help="A model's name, or an .onnx file.")] = "agewise-s",
-    detector: Annotated[str, typer.Option(metavar="NAME", help="What finds the faces.")] = "mtcnn",
-    min_face: Annotated[
-        int | None, typer.Option(min=1, metavar="PIXELS", help="Side of the smallest face to look for.")
-    ] = None,
-    threads: Annotated[int, typer.Option(min=0, metavar="N", help="Threads of a network call; 0 for all cores.")] = 1,
+    model: Model = "agewise-s",
+    detector: Detector = "mtcnn",
+    min_face: MinFace = None,
+    threads: Threads = 1,
     sink: Annotated[
         str | None,
         typer.Option(metavar="TARGET", help="Where records go; in a window agewise-records.jsonl by default."),

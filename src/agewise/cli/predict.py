@@ -15,7 +15,7 @@ from agewise.cli._judging import (
     check_megapixels,
     make_analyzer,
 )
-from agewise.cli._options import Audit, Debug, wants_debug
+from agewise.cli._options import Audit, Debug, Detector, MaxFaces, MinFace, Model, Recursive, Threads, wants_debug
 
 
 def predict(
@@ -23,16 +23,12 @@ def predict(
         list[str],
         typer.Argument(metavar="SOURCE", help="Files, folders, patterns, or - for standard input.", show_default=False),
     ],
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Search subfolders too.")] = False,
-    model: Annotated[str, typer.Option(metavar="NAME", help="A model's name, or an .onnx file.")] = "agewise-s",
-    detector: Annotated[str, typer.Option(metavar="NAME", help="What finds the faces.")] = "mtcnn",
-    min_face: Annotated[
-        int | None, typer.Option(min=1, metavar="PIXELS", help="Side of the smallest face to look for.")
-    ] = None,
-    max_faces: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Take only the N largest faces of a picture.")
-    ] = None,
-    threads: Annotated[int, typer.Option(min=0, metavar="N", help="Threads of a network call; 0 for all cores.")] = 1,
+    recursive: Recursive = False,
+    model: Model = "agewise-s",
+    detector: Detector = "mtcnn",
+    min_face: MinFace = None,
+    max_faces: MaxFaces = None,
+    threads: Threads = 1,
     batch: Annotated[int, typer.Option(min=1, metavar="N", help="Most faces in one network call.")] = 32,
     max_megapixels: Annotated[
         float, typer.Option(metavar="N", help="Refuse larger pictures before decoding them.")

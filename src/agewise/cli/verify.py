@@ -16,7 +16,7 @@ from agewise.cli._judging import (
     check_megapixels,
     make_analyzer,
 )
-from agewise.cli._options import Audit, Debug, wants_debug
+from agewise.cli._options import Audit, Debug, Detector, MinFace, Model, Recursive, Threads, wants_debug
 
 
 def verify(
@@ -29,13 +29,11 @@ def verify(
         float | None,
         typer.Option(metavar="YEARS", help="Who looks younger than this does not pass; default: 7 more than --over."),
     ] = None,
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Search subfolders too.")] = False,
-    model: Annotated[str, typer.Option(metavar="NAME", help="A model's name, or an .onnx file.")] = "agewise-s",
-    detector: Annotated[str, typer.Option(metavar="NAME", help="What finds the faces.")] = "mtcnn",
-    min_face: Annotated[
-        int | None, typer.Option(min=1, metavar="PIXELS", help="Side of the smallest face to look for.")
-    ] = None,
-    threads: Annotated[int, typer.Option(min=0, metavar="N", help="Threads of a network call; 0 for all cores.")] = 1,
+    recursive: Recursive = False,
+    model: Model = "agewise-s",
+    detector: Detector = "mtcnn",
+    min_face: MinFace = None,
+    threads: Threads = 1,
     max_megapixels: Annotated[
         float, typer.Option(metavar="N", help="Refuse larger pictures before decoding them.")
     ] = 100,

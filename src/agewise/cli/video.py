@@ -9,7 +9,7 @@ import typer
 
 from agewise.cli._exits import UsageError
 from agewise.cli._judging import AnswerAll, make_analyzer
-from agewise.cli._options import Debug
+from agewise.cli._options import Debug, Detector, MinFace, Model
 
 
 class Per(StrEnum):
@@ -47,11 +47,9 @@ def video(
     start: Annotated[float, typer.Option("--from", min=0, metavar="SECONDS", help="Begin here.")] = 0,
     end: Annotated[float | None, typer.Option("--to", min=0, metavar="SECONDS", help="End here.")] = None,
     no_draw: Annotated[bool, typer.Option("--no-draw", help="Draw nothing on the frames.")] = False,
-    model: Annotated[str, typer.Option(metavar="NAME", help="A model's name, or an .onnx file.")] = "agewise-s",
-    detector: Annotated[str, typer.Option(metavar="NAME", help="What finds the faces.")] = "mtcnn",
-    min_face: Annotated[
-        int | None, typer.Option(min=1, metavar="PIXELS", help="Side of the smallest face to look for.")
-    ] = None,
+    model: Model = "agewise-s",
+    detector: Detector = "mtcnn",
+    min_face: MinFace = None,
     max_faces: Annotated[int | None, typer.Option(min=1, metavar="N", help="Follow only the N largest faces.")] = None,
     answer_all: AnswerAll = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
