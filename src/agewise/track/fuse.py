@@ -18,7 +18,8 @@ scaled, blurred, lit and noised at random), ρ of the errors is .904 for agewise
 before) and .883 for agewise-ssr; with ρ = .92 the fused 90 % intervals hold 92.2, 90.5 and 90.9 % of true ages, being
 21.6, 20.2 and 31.2 years wide, where single pictures' hold 90.3, 89.5 and 90.3 % at 21.6, 20.8 and 32.3 years
 (agewise-s by `benchmarks/tracks.py`, the others with equal weights). What a track gains is mostly a better age, not a
-narrower interval. For agewise-m 2 ρ is .960, more than what is used, and its fused intervals hold 90.5 %, single ones 90.2.
+narrower interval. For agewise-m 2 ρ is .960, more than what is used, and its fused intervals hold 90.5 %, single
+ones 90.2 %.
 The cards were calibrated on other pictures of these same faces.
 
 Sources: Stone, «The opinion pool», Annals of Mathematical Statistics 1961, for the pool; Kish, «Survey Sampling», 1965,
