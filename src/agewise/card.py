@@ -45,12 +45,16 @@ class InputSpec(_Part):
 
 
 class ExpectationAge(_Part):
-    """A distribution over ages, decoded to its mean. See `agewise.decode.expectation`."""
+    """A distribution over ages, decoded to its mean or its median.
+
+    See `agewise.decode.expectation` and `agewise.decode.median`. Files from before there was `estimate` mean the mean.
+    """
 
     kind: Literal["expectation"] = "expectation"
     output: str
     class_ages: tuple[float, ...] = Field(min_length=2)
     activation: Literal["none", "softmax"] = "none"
+    estimate: Literal["mean", "median"] = "mean"
 
     @model_validator(mode="after")
     def _rising(self) -> ExpectationAge:
@@ -264,7 +268,11 @@ class Figure(_Part):
 
 
 class Golden(_Part):
-    """What the model must answer to `synthetic_crop(seed, size)`, within `tolerance` (absolute, of each number)."""
+    """What the model must answer to `synthetic_crop(seed, size)`, within `tolerance` (absolute, of each number).
+
+    `age_years` is the distribution's mean where there is one, also where the model's estimate is the median: that jumps
+    by a year at a difference in the last bit.
+    """
 
     seed: int = Field(ge=0, lt=2**31)
     age_years: float

@@ -92,6 +92,39 @@ def test_expectation_stays_among_the_classes(seed: int) -> None:
     assert (variance <= (ages[-1] - ages[0]) ** 2 / 4 + 1e-9).all()
 
 
+@pytest.mark.parametrize(
+    ("probs", "expected"),
+    [
+        ([0.2, 0.2, 0.2, 0.4], 2.0),
+        ([0.25, 0.25, 0.25, 0.25], 1.0),  # half of the mass does not exceed it
+        ([0.0, 0.0, 0.0, 1.0], 30.0),
+        ([0.6, 0.0, 0.0, 0.4], 0.0),
+        ([0.3, 0.2 - 1e-12, 0.0, 0.5 + 1e-12], 1.0),  # a last bit does not move it
+    ],
+)
+def test_median_by_hand(probs: list[float], expected: float) -> None:
+    assert decode.median(np.array([probs]), np.array([0.0, 1.0, 2.0, 30.0])).tolist() == [expected]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_class_is_off_by_less_than_the_median(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    probs, ages = rng.dirichlet(np.full(20, 0.3), 50), np.sort(rng.choice(101, 20, replace=False)).astype(float)
+    expected_error = probs @ np.abs(ages[:, None] - ages[None])
+    chosen = np.searchsorted(ages, decode.median(probs, ages))
+    assert np.allclose(expected_error[np.arange(50), chosen], expected_error.min(axis=1))
+
+
+def test_the_card_says_whether_the_mean_or_the_median() -> None:
+    outputs = {"p": np.array([[0.5, 0.25, 0.25]])}
+    spec = {"output": "p", "class_ages": (0.0, 10.0, 40.0)}
+    mean, middle = (decode.decode_ages(outputs, ExpectationAge(**spec, estimate=kind)) for kind in ("mean", "median"))
+    assert (mean.years.tolist(), middle.years.tolist()) == ([12.5], [0.0])
+    assert mean.std_years.tolist() == middle.std_years.tolist()
+    assert mean.mean_years.tolist() == middle.mean_years.tolist() == [12.5]
+    assert ExpectationAge(**spec).estimate == "mean"
+
+
 def test_a_sure_distribution_has_no_variance_even_after_rounding() -> None:
     ages = np.array([0.1, 33.3, 99.7])
     _, variance = decode.expectation(np.eye(3), ages)

@@ -134,7 +134,7 @@ def _crop(spec: CropSpec) -> str:
 def _age(spec: AgeSpec) -> str:
     if isinstance(spec, ExpectationAge):
         ages = spec.class_ages
-        return f"mean of a distribution over {len(ages)} ages, {min(ages):g} to {max(ages):g} years"
+        return f"{spec.estimate} of a distribution over {len(ages)} ages, {min(ages):g} to {max(ages):g} years"
     if isinstance(spec, BinsAge):
         bins = ", ".join(f"{low:g}-{high:g}" for low, high in spec.bins)
         return f"mean of a distribution over {len(spec.bins)} bins: {bins} years"

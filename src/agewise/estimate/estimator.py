@@ -220,7 +220,7 @@ def check_golden(estimator: Estimator) -> None:
     golden = card.golden
     crop = synthetic_crop(golden.seed, card.input.size)
     ages, female = estimator.run(crop[None])
-    got = {"age_years": float(ages.years[0]), "age_std_years": float(ages.std_years[0])}
+    got = {"age_years": float(ages.mean_years[0]), "age_std_years": float(ages.std_years[0])}
     promised = {"age_years": golden.age_years, "age_std_years": golden.age_std_years}
     if female is not None and golden.probability_female is not None:
         got["probability_female"] = float(female[0])
