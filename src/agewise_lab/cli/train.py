@@ -48,8 +48,13 @@ def train(
     changes: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change.")] = None,
     threads: Annotated[int, typer.Option(help="Threads of PyTorch.")] = 1,
     workers: Annotated[int, typer.Option(help="Processes that prepare batches.")] = 1,
-    teacher: Annotated[Path | None, typer.Option(help="A finished run whose last network teaches this one.")] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="What teaches this one: a finished run, its last network; or a released file.")
+    ] = None,
     distill: Annotated[float, typer.Option(help="Weight of the teacher's answers.")] = 0.5,
+    one_answer: Annotated[
+        bool, typer.Option("--one-answer", help="Ask one of its networks and views a batch, not all: less time.")
+    ] = False,
     accelerator: Annotated[str, typer.Option(help="cpu, gpu, or auto.")] = "cpu",
     devices: Annotated[int, typer.Option(help="How many of them; each trains on its part of every batch.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Only go on with a run; none there is an error.")] = False,
@@ -71,7 +76,9 @@ def train(
         raise typer.BadParameter(f"{output} holds no run to go on with: leave --resume out")
     opened = open_store(store, in_memory=True)
     for config, folder in zip(runs, folders, strict=True):
-        taught = config if teacher is None else with_teacher(config, teacher, distill=distill)
+        taught = config
+        if teacher is not None:
+            taught = with_teacher(config, teacher, distill=distill, asked="one" if one_answer else "all")
         run_training(
             taught,
             opened,

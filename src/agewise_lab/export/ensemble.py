@@ -14,16 +14,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import SimpleNamespace
 
-import onnx
 import torch
-from onnx import numpy_helper
 from torch import Tensor, nn
 
 from agewise.card import ExpectationAge, GenderSpec
 from agewise.types import Gender
 from agewise_lab.architectures.base import InputFormat
-from agewise_lab.architectures.compact import CompactConfig, CompactNet
-from agewise_lab.export.onnx_model import ServedNet, fold_batch_norms
+from agewise_lab.architectures.compact import CompactNet
+from agewise_lab.export.onnx_model import ServedNet
+
+
+def distribution_over(class_ages: tuple[float, ...]) -> ExpectationAge:
+    """How the age of the compact family is decoded: a distribution, of which the median is the estimate."""
+    return ExpectationAge(output="age_probs", class_ages=class_ages, estimate="median")
 
 
 class Ensemble(nn.Module):
@@ -46,8 +49,7 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(ServedNet(net) for net in members)
         self.mirrored = mirrored
         self.input = InputFormat(size=size)
-        decoding = ExpectationAge(output="age_probs", class_ages=tuple(float(age) for age in range(ages)))
-        self.age_head = SimpleNamespace(decoding=decoding)
+        self.age_head = SimpleNamespace(decoding=distribution_over(tuple(float(age) for age in range(ages))))
         self.gender_head = SimpleNamespace(
             decoding=GenderSpec(output="gender_probs", order=(Gender.FEMALE, Gender.MALE))
         )
@@ -58,29 +60,3 @@ class Ensemble(nn.Module):
         answers = [member(view) for member in self.members for view in views]
         age, gender = (torch.stack([answer[k] for answer in answers]).mean(0) for k in (0, 1))
         return {"age_probs": age, "gender_probs": gender}
-
-
-def compact_net_of(model: onnx.ModelProto, config: CompactConfig) -> CompactNet:
-    """The network inside a released file of the compact family, batch norms folded, in evaluation mode.
-
-    So a model whose run is gone can still answer together with others. Weights stored as int8 come back as the
-    file's runtime reads them.
-
-    Args:
-        model: made by `to_onnx` from a `CompactNet`, as it is or stored as int8.
-        config: the shape that the network was trained with.
-
-    Raises:
-        ValueError: the file's weights are not those of such a network.
-    """
-    stored = {value.name: numpy_helper.to_array(value) for value in model.graph.initializer}
-    weights = {name.removeprefix("net."): value for name, value in stored.items() if name.startswith("net.")}
-    for name in [name for name in weights if name.endswith(".int8")]:
-        whole = name.removesuffix(".int8")
-        weights[whole] = weights.pop(name).astype("float32") * weights.pop(f"{whole}.scale")
-    net = fold_batch_norms(CompactNet(config))
-    try:
-        net.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
-    except RuntimeError as e:
-        raise ValueError(f"the file's weights are not those of a compact network of this shape: {e}") from e
-    return net

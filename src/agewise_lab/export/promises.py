@@ -22,8 +22,9 @@ from agewise.card import (
 from agewise.types import FloatArray, Gender, UInt8Array
 from agewise_lab.architectures.base import AgeGenderNet
 from agewise_lab.architectures.compact import CompactNet
-from agewise_lab.export.ensemble import Ensemble
-from agewise_lab.export.onnx_model import ServedNet, fold_batch_norms
+from agewise_lab.architectures.stored import fold_batch_norms
+from agewise_lab.export.ensemble import Ensemble, distribution_over
+from agewise_lab.export.onnx_model import ServedNet
 
 Network: TypeAlias = CompactNet | AgeGenderNet | Ensemble
 """What can be exported with a card."""
@@ -49,7 +50,7 @@ def promises_of(net: Network) -> Promises:
         classes = tuple(float(age) for age in range(net.config.ages))
         return Promises(
             input=InputSpec(name="image", size=net.config.size, color_order="RGB", scale=1 / 255),
-            age=ExpectationAge(output="age_probs", class_ages=classes),
+            age=distribution_over(classes),
             gender=GenderSpec(output="gender_probs", order=(Gender.FEMALE, Gender.MALE)),
             age_years=(classes[0], classes[-1]),
         )
@@ -75,7 +76,10 @@ def _range(age: AgeSpec) -> tuple[float, float]:
 
 
 def years_in_torch(net: Network, crops_rgb: UInt8Array) -> FloatArray:
-    """The ages that the float32 network gives crops, uint8 RGB (n, size, size, 3), decoded as its card says."""
+    """The ages that the float32 network gives crops, uint8 RGB (n, size, size, 3), decoded as its card says.
+
+    Of distributions their means (see `agewise.decode.AgeEstimates.mean_years`).
+    """
     image = torch.from_numpy(np.ascontiguousarray(crops_rgb.transpose(0, 3, 1, 2)))
     with torch.inference_mode():
         if isinstance(net, CompactNet):
@@ -83,4 +87,4 @@ def years_in_torch(net: Network, crops_rgb: UInt8Array) -> FloatArray:
             outputs = {"age_probs": probs}
         else:
             outputs = net.eval().served(net.input.normalise(image))
-    return decode.decode_ages({name: value.numpy() for name, value in outputs.items()}, promises_of(net).age).years
+    return decode.decode_ages({name: value.numpy() for name, value in outputs.items()}, promises_of(net).age).mean_years

@@ -29,20 +29,20 @@ from agewise.store.models import EmbeddedFile
 from agewise.types import UInt8Array
 from agewise_lab.architectures.base import AgeGenderNet
 from agewise_lab.architectures.compact import CompactConfig, CompactNet
+from agewise_lab.architectures.stored import compact_nets_of
 from agewise_lab.datasets.record import Record
 from agewise_lab.evaluation.run import part_of_store
-from agewise_lab.export.ensemble import Ensemble, compact_net_of
+from agewise_lab.export.ensemble import Ensemble
 from agewise_lab.export.manifest import embed
 from agewise_lab.export.measured import GOLDEN_SEED, Faces, measured_card
 from agewise_lab.export.onnx_model import store_as_int8, to_onnx, with_card
 from agewise_lab.export.promises import Network, promises_of, years_in_torch
-from agewise_lab.recipes import find_recipe
 from agewise_lab.store.crops import open_store
 from agewise_lab.store.split import Split, hash_split
 from agewise_lab.training.config import ModelConfig, TrainConfig
 from agewise_lab.training.networks import make_network
 from agewise_lab.training.plain import from_plain
-from agewise_lab.training.teacher import averaged_weights
+from agewise_lab.training.teacher import averaged_weights, check_file, shape_of
 
 _INT8_FROM_BYTES = 500_000  # SSR-Net, 0.19 MB in float32, is .35 years off at worst as int8
 
@@ -111,7 +111,7 @@ def largest_difference(net: Network, data: bytes, crops: UInt8Array) -> float:
     rounding of its weights with them.
     """
     ages, _ = Estimator(engine=OnnxEngine(data)).run(crops)
-    return float(np.abs(years_in_torch(net, crops) - ages.years).max())
+    return float(np.abs(years_in_torch(net, crops) - ages.mean_years).max())
 
 
 def _stored(net: Network) -> onnx.ModelProto:
@@ -190,22 +190,19 @@ class _Member:
     recipe: str
 
 
-def _member(source: Path, split: Split) -> _Member:
-    """The last network of a finished run, or the network of a released file."""
+def _members(source: Path, split: Split) -> list[_Member]:
+    """The last network of a finished run, or the networks of a released file."""
     if source.suffix == ".onnx":
+        check_file(source, split.digest)
         card = Estimator(source).card
-        if split.digest not in card.training_data:
-            raise ValueError(f"{source} was trained on {card.training_data}, the store has the split {split.digest}")
-        architecture = find_recipe(card.recipe).nets[-1].architecture
-        if not isinstance(architecture, CompactConfig):
-            raise ValueError(
-                f"{source}: only files of the compact family (agewise-s, agewise-m) can answer with others"
-            )
-        return _Member(net=compact_net_of(onnx.load(source), architecture), name=card.name, recipe=card.recipe)
+        nets = compact_nets_of(source, shape_of(source))
+        recipes = card.recipe.split(" + ")
+        recipes = recipes if len(recipes) == len(nets) else [card.recipe] * len(nets)
+        return [_Member(net=net, name=card.name, recipe=recipe) for net, recipe in zip(nets, recipes, strict=True)]
     config = _finished_run(source, split)
     chosen = config.nets[-1]
     net = load_net(source / "last.ckpt", chosen.name, chosen.architecture)
-    return _Member(net=net, name=chosen.name, recipe=config.name)
+    return [_Member(net=net, name=chosen.name, recipe=config.name)]
 
 
 def _together(members: Sequence[_Member], *, mirrored: bool) -> Network:
@@ -242,7 +239,7 @@ def release_run(
 
     Args:
         runs: folder of one run, or of several whose networks are to answer together (see `Ensemble`); a released
-            `.onnx` file of the compact family can stand for a run that is gone.
+            `.onnx` file of the compact family can stand for runs that are gone, with all the networks that it holds.
         store: the crop store that they were trained on.
         root: of the data set.
         output: folder for the file and its manifest.
@@ -257,7 +254,7 @@ def release_run(
             together; or the file differs from the network in PyTorch by more than a quarter of a year.
     """
     split = hash_split(open_store(store))
-    members = [_member(run, split) for run in runs]
+    members = [member for run in runs for member in _members(run, split)]
     net = _together(members, mirrored=mirrored)
     name = name or members[0].name
     size = promises_of(net).input.size

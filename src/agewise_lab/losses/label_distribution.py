@@ -45,6 +45,16 @@ def soft_cross_entropy(logits_BA: Tensor, target_BA: Tensor) -> Tensor:
     return (target_BA * (log_target - torch.log_softmax(logits_BA, dim=1))).sum(dim=1)
 
 
+def median_age(logits_BA: Tensor, class_ages_A: Tensor) -> Tensor:
+    """The median of the distributions (n,), as `agewise.decode.median` takes it.
+
+    >>> median_age(torch.tensor([[0.0, 2.0, 0.0]]), torch.tensor([20.0, 30.0, 40.0])).tolist()
+    [30.0]
+    """
+    reached = torch.softmax(logits_BA.double(), dim=1).cumsum(dim=1) >= 0.5 - 1e-9
+    return class_ages_A[reached.int().argmax(dim=1)]
+
+
 def expected_age(logits_BA: Tensor, class_ages_A: Tensor) -> Tensor:
     """The mean of the distribution, in years (B,). The twin of `agewise.decode.expectation`."""
     return torch.softmax(logits_BA, dim=1) @ class_ages_A

@@ -113,9 +113,13 @@ class NetConfig:
         learning_rate: the peak of the schedule.
         teacher: name of another network of the same run whose current answers it also learns from.
         distill: weight of the teacher's answers, 0 to 1; the labels have the rest.
-        frozen: folder of a finished run, or one of its checkpoints. This network is then not trained: it has the
-            averaged weights of the network of the same name there, and only teaches.
+        frozen: folder of a finished run, one of its checkpoints, or a released file of the compact family, which may
+            hold several networks. This network is then not trained: it has the averaged weights of the network of
+            the same name there (of a file: its networks' weights), and only teaches.
         mirrored: a frozen network answers with the mean of a crop's and its mirror image's probabilities.
+        asked: which of a frozen network's answers (one for each network of a file, and each view) are averaged:
+            "all", or "one", drawn anew for each batch. The expected gradient is the same, as the cross-entropy is
+            linear in the teacher's answer; the time is that of one.
     """
 
     name: str
@@ -125,6 +129,7 @@ class NetConfig:
     distill: float = 0.5
     frozen: str | None = None
     mirrored: bool = True
+    asked: Literal["all", "one"] = "all"
 
     def __post_init__(self) -> None:
         if not self.name or "." in self.name:
@@ -166,7 +171,8 @@ class TrainConfig:
         monitor: the figure that makes a checkpoint the best one and steers "plateau" and `patience`; "" for
             "<last network>/whole_mae", or its whole_gender_error where it has no age.
         patience: checks without a better figure after which the run stops; 0 for never.
-        start: folder of a run, or a checkpoint, whose weights of the same names and shapes the networks start with.
+        start: folder of a run, or a checkpoint, whose weights of the same names and shapes the networks start with;
+            or a released file of the compact family, whose (first) network they start as.
         split: of the store, by name; see `agewise_lab.training.splits`.
     """
 

@@ -18,6 +18,7 @@ from agewise_lab.losses.label_distribution import (
     expected_age,
     gender_weight,
     label_distribution,
+    median_age,
     soft_cross_entropy,
 )
 from agewise_lab.losses.targets import age_target, beyond
@@ -142,7 +143,7 @@ class CompactLearner:
         age, gender = (x.float() for x in net(image))
         self._class_ages = self._class_ages.to(age.device)
         # The difference decides, not the rounded probability: 0.5 goes to male, as the larger logit does.
-        return expected_age(age, self._class_ages), torch.sigmoid((gender[:, 0] - gender[:, 1]).double())
+        return median_age(age, self._class_ages), torch.sigmoid((gender[:, 0] - gender[:, 1]).double())
 
 
 class HeadsLearner:

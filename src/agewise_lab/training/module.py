@@ -49,7 +49,7 @@ class AgeGenderModule(lightning.LightningModule):
         self.lr_factor = 1.0
         """What "plateau" has made of the learning rate so far."""
         self.nets = nn.ModuleDict({net.name: make_network(net.architecture) for net in config.trained})
-        if config.start is not None:
+        if config.start is not None and not config.start.endswith(".onnx"):  # files: see `training.run.train`
             for net in config.trained:
                 start_from(self.nets[net.name], net, config.start)
         self.nets.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from torch import Tensor, nn
 
 from agewise_lab.architectures.base import AgeGenderNet
 from agewise_lab.architectures.compact import CompactConfig, CompactNet
+from agewise_lab.architectures.stored import compact_nets_of, unfold_batch_norms
 from agewise_lab.heads.build import build_net
 from agewise_lab.training.config import HeadConfig, ModelConfig, NetConfig
 from agewise_lab.training.teacher import averaged_weights, checkpoint_of
@@ -49,6 +53,18 @@ def start_from(net: nn.Module, config: NetConfig, place: str) -> list[str]:
         raise ValueError(f"none of the weights in {place} fits {config.name}: its networks are others")
     net.load_state_dict(own | fitting)
     return sorted(own.keys() - fitting.keys())
+
+
+def start_from_file(net: nn.Module, config: NetConfig, released: Path, images: Iterable[Tensor]) -> None:
+    """Make a network the first one of a released file, with batch norms that fit `images`.
+
+    Raises:
+        ValueError: the network or the file is not of the compact family, or they have different shapes.
+    """
+    if not isinstance(config.architecture, CompactConfig):
+        raise ValueError(f"{config.name}: only networks of the compact family start from a released file")
+    first = compact_nets_of(released, config.architecture)[0]
+    net.load_state_dict(unfold_batch_norms(first, images).state_dict())
 
 
 def parts_of(net: nn.Module) -> dict[str, list[nn.Module]]:

@@ -19,8 +19,9 @@ from agewise_lab.training.config import TrainConfig
 from agewise_lab.training.curves import plot_runs, read_run
 from agewise_lab.training.data import Batch, PlainBatches, TrainBatches
 from agewise_lab.training.module import AgeGenderModule, LossNotFiniteError
+from agewise_lab.training.networks import start_from_file
 from agewise_lab.training.record import describe, ended, keep_bad_batch, note_end, note_run
-from agewise_lab.training.teacher import check_teachers
+from agewise_lab.training.teacher import check_file, check_teachers
 
 
 class CropData(lightning.LightningDataModule):
@@ -145,6 +146,8 @@ def train(
     torch.set_num_threads(threads)
     lightning.seed_everything(config.seed, workers=True)
     module = AgeGenderModule(config, steps)
+    if not resumed and config.start is not None and config.start.endswith(".onnx"):
+        _start_from_file(module, config, store, split)
     if not (resumed and ended(folder)):
         trainer = _trainer(config, folder, accelerator, devices, check_every or config.check_every, progress)
         data = CropData(store, split, config, workers)
@@ -158,6 +161,19 @@ def train(
     # Where the run had ended before, Lightning leaves the last weights, not their average.
     module.load_state_dict(torch.load(last, map_location="cpu", weights_only=True)["state_dict"])
     return module
+
+
+_BATCHES_OF_STATISTICS = 8
+
+
+def _start_from_file(module: AgeGenderModule, config: TrainConfig, store: CropStore, split: Split) -> None:
+    """Its networks become the one of a released file, its batch norms' statistics those of the first batches."""
+    assert config.start is not None
+    batches = TrainBatches(store, split.train, config, epoch=0)
+    images = [batches[step]["image"].float() / 255 for step in range(min(_BATCHES_OF_STATISTICS, len(batches)))]
+    check_file(Path(config.start), split.digest)
+    for net in config.trained:
+        start_from_file(module.nets[net.name], net, Path(config.start), images)
 
 
 def _note_end(folder: Path, config: TrainConfig, trainer: lightning.Trainer) -> None:

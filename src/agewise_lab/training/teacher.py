@@ -9,46 +9,62 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from agewise.estimate import Estimator
 from agewise_lab.architectures.compact import CompactConfig, CompactNet
+from agewise_lab.architectures.stored import compact_nets_of
+from agewise_lab.recipes import find_recipe
 from agewise_lab.training.config import NetConfig, TrainConfig
 from agewise_lab.training.plain import from_plain
 
 
 class FrozenTeacher:
-    """A network of another run in evaluation mode: never trained, not part of any module's weights."""
+    """A network of another run, or the networks of a released file, in evaluation mode: never trained, not part of
+    any module's weights.
+    """
 
     def __init__(self, config: NetConfig) -> None:
         assert config.frozen is not None
-        self._mirrored = config.mirrored
         assert isinstance(config.architecture, CompactConfig), "held by TrainConfig"
-        self._net = CompactNet(config.architecture).eval().requires_grad_(False)
-        self._net.load_state_dict(averaged_weights(checkpoint_of(config.frozen), config.name))
-        self._net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._config = config
+        self._nets = _networks(Path(config.frozen), config.name, config.architecture)
+        for net in self._nets:
+            net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.no_grad()
     def __call__(self, image_B3HW: Tensor) -> tuple[Tensor, Tensor]:
         """Logits over ages (n, ages) and genders (n, 2) whose softmax is the teacher's answer."""
-        self._net.to(image_B3HW.device)
-        logits = [x.float() for x in self._net(image_B3HW)]
-        if self._mirrored:
-            mirrored = [x.float() for x in self._net(image_B3HW.flip(3))]
-            logits = [_mean_of_two(a, b) for a, b in zip(logits, mirrored, strict=True)]
-        age, gender = logits
+        views = [image_B3HW, image_B3HW.flip(3)] if self._config.mirrored else [image_B3HW]
+        asked = [(net, view) for net in self._nets for view in views]
+        if self._config.asked == "one":
+            asked = [asked[int(torch.randint(len(asked), ()))]]
+        answers = [[x.float() for x in net.to(view.device)(view)] for net, view in asked]
+        age, gender = (_mean_of([answer[k] for answer in answers]) for k in (0, 1))
         return age, gender
 
 
-def _mean_of_two(a: Tensor, b: Tensor) -> Tensor:
-    """Logarithm of the mean of two distributions given as logits.
+def _networks(place: Path, name: str, architecture: CompactConfig) -> list[CompactNet]:
+    if place.suffix == ".onnx":
+        return compact_nets_of(place, architecture)
+    net = CompactNet(architecture)
+    net.load_state_dict(averaged_weights(checkpoint_of(place), name))
+    return [net]
 
-    >>> _mean_of_two(torch.tensor([[0.0, 0.0]]), torch.tensor([[50.0, 0.0]])).exp().tolist()
+
+def _mean_of(logits: list[Tensor]) -> Tensor:
+    """Logarithm of the mean of distributions given as logits.
+
+    >>> _mean_of([torch.tensor([[0.0, 0.0]]), torch.tensor([[50.0, 0.0]])]).exp().tolist()
     [[0.75, 0.25]]
     """
-    return torch.logaddexp(torch.log_softmax(a, dim=1), torch.log_softmax(b, dim=1)) - torch.log(torch.tensor(2.0))
+    if len(logits) == 1:
+        return logits[0]
+    stacked = torch.stack([torch.log_softmax(x, dim=1) for x in logits])
+    return torch.logsumexp(stacked, dim=0) - torch.log(torch.tensor(float(len(logits))))
 
 
 def checkpoint_of(place: str | Path) -> Path:
@@ -89,21 +105,36 @@ def _about(run: Path) -> dict[str, Any]:
     return about
 
 
-def with_teacher(config: TrainConfig, run: Path, *, distill: float = 0.5, mirrored: bool = True) -> TrainConfig:
-    """The same run, its networks taught by the last one of a finished run.
+def with_teacher(
+    config: TrainConfig,
+    place: Path,
+    *,
+    distill: float = 0.5,
+    mirrored: bool = True,
+    asked: Literal["all", "one"] = "all",
+) -> TrainConfig:
+    """The same run, its networks taught by the last one of a finished run, or by a released file.
 
     Args:
         config: the students' run.
-        run: the teacher's folder.
+        place: the teacher's folder, or an `.onnx` file of the compact family.
         distill: weight of its answers.
-        mirrored: see `NetConfig.mirrored`.
+        mirrored, asked: see `NetConfig`.
 
     Raises:
         FileNotFoundError: no run is there.
+        ValueError: the file is of another family.
     """
-    taught = from_plain(TrainConfig, _about(run)["config"]).nets[-1]
+    if place.suffix == ".onnx":
+        taught = NetConfig(name=place.stem.replace(".", "_"), architecture=shape_of(place))
+    else:
+        taught = from_plain(TrainConfig, _about(place)["config"]).nets[-1]
     teacher = NetConfig(
-        name=taught.name, architecture=taught.architecture, frozen=str(run.resolve()), mirrored=mirrored
+        name="teacher" if taught.name in {net.name for net in config.nets} else taught.name,
+        architecture=taught.architecture,
+        frozen=str(place.resolve()),
+        mirrored=mirrored,
+        asked=asked,
     )
     students = tuple(
         dataclasses.replace(net, teacher=teacher.name, distill=distill) for net in config.nets if net.frozen is None
@@ -111,16 +142,34 @@ def with_teacher(config: TrainConfig, run: Path, *, distill: float = 0.5, mirror
     return dataclasses.replace(config, nets=(teacher, *students))
 
 
+def shape_of(released: Path) -> CompactConfig:
+    """The shape of each network in a released file, by the recipe that its card names.
+
+    Raises:
+        ValueError: it is not of the compact family.
+    """
+    recipe = Estimator(released).card.recipe.split(" + ")[0]
+    shape = find_recipe(recipe).nets[-1].architecture
+    if not isinstance(shape, CompactConfig):
+        raise ValueError(
+            f"{released}: only files of the compact family (agewise-s, agewise-m) can answer with others, or teach"
+        )
+    return shape
+
+
 def check_teachers(config: TrainConfig, split: str) -> None:
     """Hold that no teacher learned from the faces that this run is measured on, nor is half trained.
 
-    Only runs given by their folder can be held to it.
+    Only runs given by their folder, and released files, can be held to it.
 
     Raises:
         ValueError: another split, or an unfinished run.
     """
     for net in config.nets:
         if net.frozen is None:
+            continue
+        if net.frozen.endswith(".onnx"):
+            check_file(Path(net.frozen), split)
             continue
         checkpoint = checkpoint_of(net.frozen)
         if checkpoint == Path(net.frozen):
@@ -137,3 +186,17 @@ def check_teachers(config: TrainConfig, split: str) -> None:
                 f"the teacher in {net.frozen} stopped after {ended} of {about['config']['epochs']} epochs: "
                 "let that run end, or name its checkpoint instead of its folder"
             )
+
+
+def check_file(released: Path, split: str) -> None:
+    """Hold that a released file's networks did not learn from the faces that this run is measured on.
+
+    Raises:
+        ValueError: its card names another split.
+    """
+    learned = Estimator(released).card.training_data
+    if split not in learned:
+        raise ValueError(
+            f"{released} was trained on {learned}, this run has the split {split}: "
+            "it may have learned from the faces that this run is measured on"
+        )

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
-import onnx
 import pytest
 import torch
 
-from agewise.engine import OnnxEngine
 from agewise_lab.architectures.compact import CompactConfig, CompactNet
-from agewise_lab.export.ensemble import Ensemble, compact_net_of
-from agewise_lab.export.onnx_model import ServedNet, store_as_int8, to_onnx
+from agewise_lab.export.ensemble import Ensemble
 
 TINY = CompactConfig(size=16, stem=4, widths=(4, 6), depths=(1, 1))
 
@@ -44,23 +38,3 @@ def test_a_mirrored_ensemble_does_not_know_left_from_right() -> None:
 def test_members_that_do_not_fit(members: list[CompactNet]) -> None:
     with pytest.raises(ValueError, match="members of one input size"):
         Ensemble(members)
-
-
-@pytest.mark.parametrize("store", [lambda model: model, store_as_int8], ids=["float32", "int8"])
-def test_a_released_file_gives_its_network_back(store: Callable[[onnx.ModelProto], onnx.ModelProto]) -> None:
-    config = CompactConfig(size=16, stem=4, widths=(16, 24), depths=(1, 1))  # large enough for weights in int8
-    image = torch.rand(3, 3, 16, 16)
-    net = _net(1, config)
-    for value in net.parameters():  # as after training: the exporter leaves out what is zero
-        torch.nn.init.normal_(value, 0.1, 0.1)
-    model = store(to_onnx(net))
-    expected = OnnxEngine(model.SerializeToString()).run({"image": image.numpy()})
-    with torch.inference_mode():
-        age, gender = ServedNet(compact_net_of(model, config))(image)
-    np.testing.assert_allclose(age.numpy(), expected["age_probs"], atol=1e-6)
-    np.testing.assert_allclose(gender.numpy(), expected["gender_probs"], atol=1e-6)
-
-
-def test_a_file_of_another_shape() -> None:
-    with pytest.raises(ValueError, match="not those of a compact network of this shape"):
-        compact_net_of(to_onnx(_net(1)), CompactConfig(size=16, stem=8, widths=(4, 6), depths=(1, 1)))

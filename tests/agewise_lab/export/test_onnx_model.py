@@ -103,6 +103,7 @@ def test_only_large_weights_are_stored_as_int8(model: onnx.ModelProto, small: on
     before = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
     after = {item.name: numpy_helper.to_array(item) for item in small.graph.initializer}
     weights = {node.input[1] for node in model.graph.node if node.op_type in ("Conv", "Gemm")}
+    weights |= {node.input[0] for node in model.graph.node if node.op_type == "Expand"}
     for name, array in before.items():
         if name in weights and array.size >= 1024:
             stored, scale = after[f"{name}.int8"], after[f"{name}.scale"]
@@ -134,6 +135,16 @@ def test_the_runtime_folds_the_added_nodes(small: onnx.ModelProto, tmp_path: obj
     folded = onnx.load(options.optimized_model_filepath)
     assert "Cast" not in {node.op_type for node in folded.graph.node}
     assert not any(item.data_type == onnx.TensorProto.INT8 for item in folded.graph.initializer)
+
+
+def test_pools_become_part_of_the_convolutions_after_them(model: onnx.ModelProto, small: onnx.ModelProto) -> None:
+    """Of 20 pixels the second stage halves 10, which is even. A pool with a border stays: see `test_stored`."""
+    for graph in (model.graph, small.graph):
+        kinds = [node.op_type for node in graph.node]
+        assert "AveragePool" not in kinds
+        assert kinds.count("Expand") == 1
+    odd = to_onnx(CompactNet(CompactConfig(size=20, stem=4, widths=(4, 8, 8), depths=(1, 1, 1))))
+    assert [node.op_type for node in odd.graph.node].count("AveragePool") == 1
 
 
 @pytest.mark.parametrize(("operator", "axis"), [("MatMul", 1), ("Gemm", 1), ("Gemm transposed", 0)])

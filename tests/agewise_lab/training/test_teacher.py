@@ -8,11 +8,16 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import lightning
 import numpy as np
 import pytest
 import torch
 
-from agewise_lab.export.release import load_net
+from agewise.estimate.golden import write_card
+from agewise_lab.architectures.compact import CompactNet
+from agewise_lab.export.ensemble import Ensemble
+from agewise_lab.export.onnx_model import to_onnx
+from agewise_lab.export.release import About, first_card, load_net
 from agewise_lab.losses.label_distribution import soft_cross_entropy
 from agewise_lab.store.crops import CropStore
 from agewise_lab.store.split import Split
@@ -102,6 +107,96 @@ def test_the_loss_is_against_the_teachers_answers_on_the_same_crops(
     age, _ = module.nets["tiny"](image.float() / 255)
     answer, _ = FrozenTeacher(config.nets[0])(image.float() / 255)
     assert loss.item() == pytest.approx(2 * soft_cross_entropy(age, torch.softmax(answer, 1)).mean().item(), rel=1e-4)
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory, make_config: MakeConfig) -> tuple[Path, list[CompactNet]]:
+    """A file of two networks of the students' shape, and the two, batch norms folded."""
+    torch.manual_seed(0)
+    shape = make_config().nets[0].architecture
+    nets = [CompactNet(shape).eval() for _ in range(2)]
+    for net in nets:
+        for value in net.parameters():
+            torch.nn.init.normal_(value, 0.1, 0.1)
+    both = Ensemble(nets).eval()
+    words = {"summary": "a test", "recipe": "agewise-s + agewise-s", "split": SPLIT.digest}
+    card = first_card(both, About(name="both", version="1", training_data=f"a test ({SPLIT.digest})", **words))
+    path = tmp_path_factory.mktemp("released") / "both.onnx"
+    path.write_bytes(write_card(card, to_onnx(both).SerializeToString(), renew_golden=True))
+    return path, nets
+
+
+def _of_its_shape(monkeypatch: pytest.MonkeyPatch, make_config: MakeConfig) -> None:
+    """The recipe that the file names gives the shape of this test's networks."""
+    monkeypatch.setattr("agewise_lab.training.teacher.find_recipe", lambda name: {"agewise-s": make_config()}[name])
+
+
+def test_the_networks_of_a_released_file_teach_together(
+    released: tuple[Path, list[CompactNet]], make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _of_its_shape(monkeypatch, make_config)
+    path, nets = released
+    config = with_teacher(make_config(), path, mirrored=False)
+    assert (config.nets[0].name, config.nets[1].teacher) == ("both", "both")
+    with torch.inference_mode():
+        each = [[torch.softmax(x, 1) for x in net(_image())] for net in nets]
+    for answer, one, other in zip(FrozenTeacher(config.nets[0])(_image()), *each, strict=True):
+        assert torch.allclose(torch.softmax(answer, 1), (one + other) / 2, atol=1e-5)
+        assert not answer.requires_grad
+
+
+def test_one_answer_a_batch_is_each_in_turn_by_chance(
+    released: tuple[Path, list[CompactNet]], make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _of_its_shape(monkeypatch, make_config)
+    path, nets = released
+    teacher = FrozenTeacher(with_teacher(make_config(), path, asked="one").nets[0])
+    with torch.inference_mode():
+        possible = torch.stack(
+            [torch.softmax(net(view)[0], 1) for net in nets for view in (_image(), _image().flip(3))]
+        )
+    torch.manual_seed(1)
+    seen = []
+    for _ in range(40):
+        answer = torch.softmax(teacher(_image())[0], 1)
+        distance = (possible - answer).abs().amax(dim=(1, 2))
+        assert distance.min() < 1e-5
+        seen.append(int(distance.argmin()))
+    assert set(seen) == {0, 1, 2, 3}
+
+
+def test_a_run_starts_as_the_network_of_a_released_file(
+    tmp_path: Path,
+    released: tuple[Path, list[CompactNet]],
+    store: CropStore,
+    make_config: MakeConfig,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path, (first, _) = released
+    started: list[AgeGenderModule] = []
+    monkeypatch.setattr(lightning.Trainer, "fit", lambda _self, module, *_, **__: started.append(module) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(make_config(start=str(path)), store, SPLIT, tmp_path / "run", threads=1, workers=0)
+    with torch.inference_mode():
+        for ours, theirs in zip(started[0].nets["tiny"].eval()(_image()), first(_image()), strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("use", ["teacher", "start"])
+def test_a_file_that_learned_from_other_faces(
+    tmp_path: Path,
+    released: tuple[Path, list[CompactNet]],
+    store: CropStore,
+    make_config: MakeConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    use: str,
+) -> None:
+    _of_its_shape(monkeypatch, make_config)
+    path, _ = released
+    config = with_teacher(make_config(), path) if use == "teacher" else make_config(start=str(path))
+    other = Split(np.arange(31), np.arange(32, 40), np.arange(40, 44))
+    with pytest.raises(ValueError, match="it may have learned from the faces that this run is measured on"):
+        train(config, store, other, tmp_path / "run", threads=1, workers=0)
 
 
 @pytest.mark.parametrize(
