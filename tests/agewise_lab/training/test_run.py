@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from agewise_lab.export.release import load_net
-from agewise_lab.losses.label_distribution import expected_age, soft_cross_entropy
+from agewise_lab.losses.label_distribution import median_age, soft_cross_entropy
 from agewise_lab.store.crops import CropStore
 from agewise_lab.store.split import Split
 from agewise_lab.training import data
@@ -21,7 +21,7 @@ from agewise_lab.training.config import NetConfig, TrainConfig
 from agewise_lab.training.data import Batch, PlainBatches
 from agewise_lab.training.learners import CompactLearner
 from agewise_lab.training.module import AgeGenderModule
-from agewise_lab.training.run import train
+from agewise_lab.training.run import precision_here, train
 
 MakeConfig = Callable[..., TrainConfig]
 State = dict[str, torch.Tensor]
@@ -118,7 +118,7 @@ def test_the_logged_figures_are_those_of_the_averaged_weights(
         batch = batches[i]
         with torch.inference_mode():
             age, gender = net(batch["image"].float() / 255)
-        error = (expected_age(age, torch.arange(101.0)) - batch["age"]).abs()
+        error = (median_age(age, torch.arange(101.0)) - batch["age"]).abs()
         assert float(logged[f"tiny/{kind}_mae"]) == pytest.approx(float(error.mean()), rel=0.02)  # bfloat16 there
         right = (gender[:, 0] > gender[:, 1]).float() == batch["is_female"]
         assert float(logged[f"tiny/{kind}_gender"]) == pytest.approx(float(right.float().mean()), abs=0.13)
@@ -307,3 +307,20 @@ def test_too_few_pictures_for_a_batch(tmp_path: Path, store: CropStore, make_con
     with pytest.raises(ValueError, match="7 pictures to train on are fewer than a batch of 8"):
         _train(make_config(), store, tmp_path / "run", few)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "accelerator", "supported", "given"),
+    [
+        ("bf16-mixed", "cpu", True, "bf16-mixed"),
+        ("bf16-mixed", "cpu", False, "32-true"),
+        ("bf16-mixed", "gpu", False, "bf16-mixed"),
+        ("16-mixed", "gpu", False, "16-mixed"),
+        ("32-true", "cpu", True, "32-true"),
+    ],
+)
+def test_bfloat16_is_not_emulated(
+    monkeypatch: pytest.MonkeyPatch, asked: str, accelerator: str, supported: bool, given: str
+) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
+    assert precision_here(asked, accelerator) == given
