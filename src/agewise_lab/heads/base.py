@@ -66,6 +66,9 @@ class AgeHead(nn.Module):
     def _loss(self, outputs: Outputs, target: AgeTarget) -> Tensor:
         raise NotImplementedError
 
+    def see_ages(self, ages: Tensor) -> None:
+        """Look at the training part's known ages in years, (n,), before a run; most heads have no use for them."""
+
     def target(self, targets: Targets) -> AgeTarget:
         """The labels as this head can give them."""
         low, high = targets.get("age_low"), targets.get("age_high")

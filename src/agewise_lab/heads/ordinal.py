@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from agewise.card import OrdinalAge
 from agewise_lab.architectures.base import Outputs
 from agewise_lab.heads.base import AgeHead, dense
-from agewise_lab.losses.ordinal import coral, corn, or_cnn
+from agewise_lab.losses.ordinal import coral, corn, or_cnn, threshold_importance
 from agewise_lab.losses.targets import AgeTarget
 
 # Dimension letters: B batch, F features, A age classes, K = A - 1 thresholds.
@@ -32,13 +32,23 @@ class OrdinalHead(AgeHead):
         features: that it is given.
         kind: "or-cnn", "coral" (all logits share their weights but the bias) or "corn" (conditional questions).
         classes: how many ages, 0, 1, 2 …
+        importance: of "or-cnn": in a run each threshold weighs by the root of how many training faces are of its
+            class, as in the paper; otherwise all weigh alike.
         hidden, dropout: of its layers.
     """
 
     class_ages: Tensor
+    importance: Tensor
 
     def __init__(
-        self, features: int, *, kind: str = "or-cnn", classes: int = 101, hidden: int = 0, dropout: float = 0.0
+        self,
+        features: int,
+        *,
+        kind: str = "or-cnn",
+        classes: int = 101,
+        importance: bool = True,
+        hidden: int = 0,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__(0.0, classes - 1.0)
         self._of = {"or-cnn": or_cnn, "coral": coral, "corn": corn}[kind]
@@ -48,6 +58,13 @@ class OrdinalHead(AgeHead):
         # Biases that fall from the first threshold on, so that the questions differ from the beginning.
         self.bias = nn.Parameter(torch.linspace(1.0, 0.0, classes - 1)) if kind == "coral" else None
         self.register_buffer("class_ages", torch.arange(classes, dtype=torch.float32), persistent=False)
+        self._weighs = importance and kind == "or-cnn"
+        self.register_buffer("importance", torch.ones(classes - 1), persistent=False)
+
+    def see_ages(self, ages: Tensor) -> None:
+        """Weigh the thresholds by these ages, in years."""
+        if self._weighs:
+            self.importance = threshold_importance(ages.float(), self.class_ages.cpu()).to(self.class_ages.device)
 
     @property
     def decoding(self) -> OrdinalAge:
@@ -67,4 +84,7 @@ class OrdinalHead(AgeHead):
         return probs @ self.class_ages
 
     def _loss(self, outputs: Outputs, target: AgeTarget) -> Tensor:
-        return self._of(outputs["age_thresholds"], target, self.class_ages)
+        logits = outputs["age_thresholds"]
+        if self._weighs:
+            return or_cnn(logits, target, self.class_ages, importance_K=self.importance)
+        return self._of(logits, target, self.class_ages)

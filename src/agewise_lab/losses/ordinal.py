@@ -37,11 +37,13 @@ def levels(target: AgeTarget, class_ages_A: Tensor) -> tuple[Tensor, Tensor]:
 def threshold_importance(ages_B: Tensor, class_ages_A: Tensor) -> Tensor:
     """OR-CNN's weight of each threshold: √(number of training faces of that class), over their sum; times K: (K,).
 
+    A class without faces counts as one of one face: a threshold of no weight would never be learned, and is decoded.
+
     >>> threshold_importance(torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0]), torch.arange(3.0)).tolist()
     [1.3333333730697632, 0.6666666865348816]
     """
     nearest = (class_ages_A[None] - ages_B[:, None]).abs().argmin(dim=1)
-    root = torch.bincount(nearest, minlength=len(class_ages_A))[:-1].to(class_ages_A).sqrt()
+    root = torch.bincount(nearest, minlength=len(class_ages_A))[:-1].clamp(min=1).to(class_ages_A).sqrt()
     return root / root.sum() * len(root)
 
 

@@ -1,8 +1,8 @@
 """yu4u's WideResNet-16-8 on IMDB-WIKI: both tasks as classes, two dense layers without bias.
 
 SGD .1 with Nesterov's momentum .9, batch 32, 30 epochs, the learning rate ×.2 after each quarter, a tenth for
-validation. Keras' L2 of 5e-4 is a weight decay of 1e-3: its penalty has no half. Theirs keeps the checkpoint of the
-least validation loss (3.969 without augmentation, 3.731 with); here the least error of the ages decides.
+validation. Keras' L2 of 5e-4 is a weight decay of 1e-3: its penalty has no half. The best checkpoint is that of the
+least validation loss, as theirs is (3.969 without augmentation, 3.731 with; theirs has the L2 penalty in it).
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def wideresnet_16_8() -> TrainConfig:
         optimizer=OptimizerConfig(name="sgd", momentum=0.9, nesterov=True),
         schedule=ScheduleConfig(name="quarter", factor=0.2),
         split="90/10",
+        monitor="wideresnet-16-8/whole_loss",
     )
 
 
@@ -48,4 +49,12 @@ def wideresnet_16_8_aug() -> TrainConfig:
     )
     config = wideresnet_16_8()
     net = replace(config.nets[0], name="wideresnet-16-8-aug")
-    return replace(config, name="wideresnet-16-8-aug", nets=(net,), augment=augment, mixup=1.0, mixup_alpha=0.2)
+    return replace(
+        config,
+        name="wideresnet-16-8-aug",
+        nets=(net,),
+        augment=augment,
+        mixup=1.0,
+        mixup_alpha=0.2,
+        monitor="wideresnet-16-8-aug/whole_loss",
+    )

@@ -40,7 +40,7 @@ class SameDraws(lightning.Callback):
 
 
 class Plateau(lightning.Callback):
-    """Multiplies the learning rate where the monitored figure has not fallen for more than `patience` checks.
+    """Multiplies the learning rate where the monitored figure has not become better for more than `patience` checks.
 
     PyTorch's ReduceLROnPlateau by its default settings. Lightning moves that one on after it has written the epoch's
     checkpoint, so that a run that goes on would have forgotten a check; this one has its state in the checkpoint.
@@ -48,6 +48,7 @@ class Plateau(lightning.Callback):
 
     def __init__(self, config: TrainConfig) -> None:
         self._schedule, self._monitor = config.schedule, config.monitored
+        self._sign = 1.0 if config.better == "min" else -1.0
         self._best, self._bad, self._factor = math.inf, 0, 1.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -66,7 +67,8 @@ class Plateau(lightning.Callback):
 
     def after(self, figure: float) -> float:
         """The factor of the learning rate after another check's figure."""
-        if figure < self._best * (1 - 1e-4):
+        figure *= self._sign  # lower is better
+        if figure < self._best - 1e-4 * abs(self._best) or math.isinf(self._best):
             self._best, self._bad = figure, 0
         else:
             self._bad += 1

@@ -168,8 +168,10 @@ class TrainConfig:
         precision: "bf16-mixed", "16-mixed" (on a GPU), or "32-true".
         clip: largest norm of the gradient; 0 for any.
         check_every: epochs from one look at the validation part to the next.
-        monitor: the figure that makes a checkpoint the best one and steers "plateau" and `patience`; "" for
-            "<last network>/whole_mae", or its whole_gender_error where it has no age.
+        monitor: the figure that makes a checkpoint the best one and steers "plateau" and `patience`: "<network>/" and
+            "whole_" or "aligned_" and "mae", "cs5", "gender", "gender_error" or "loss" (which is worked out for
+            networks by name, and only where it is asked for); "" for "<last network>/whole_mae", or its
+            whole_gender_error where it has no age.
         patience: checks without a better figure after which the run stops; 0 for never.
         start: folder of a run, or a checkpoint, whose weights of the same names and shapes the networks start with;
             or a released file of the compact family, whose (first) network they start as.
@@ -242,6 +244,11 @@ class TrainConfig:
         net = self.nets[-1]
         ageless = isinstance(net.architecture, ModelConfig) and net.architecture.age is None
         return self.monitor or f"{net.name}/whole_{'gender_error' if ageless else 'mae'}"
+
+    @property
+    def better(self) -> Literal["min", "max"]:
+        """Whether the figure that decides is better when it is lower, as errors and losses are, or higher."""
+        return "max" if self.monitored.endswith(("_cs5", "_gender")) else "min"
 
     def size_at(self, epoch: int) -> int:
         """Side of the crops in an epoch."""

@@ -123,6 +123,10 @@ class AgeGenderModule(lightning.LightningModule):
         for net in self.config.trained:
             learner = learner_of(net, self.config, None)
             years, female = learner.estimate(self.nets[net.name], image)
+            if self.config.monitored.endswith("_loss"):
+                labels = {key: value for key, value in batch.items() if key not in ("image", "is_aligned")}
+                loss = learner.learn(self.nets[net.name], Mixed(image, labels), 1.0, None).loss
+                self._add(f"{net.name}/{kind}_loss", loss.expand(len(image)))
             if years is not None:
                 error = age_error(years, batch)
                 self._add(f"{net.name}/{kind}_mae", error)
@@ -154,6 +158,7 @@ class AgeGenderModule(lightning.LightningModule):
         for net in self.config.trained:
             tasks = _tasks(net.architecture)
             names = (["mae", "cs5"] if "age" in tasks else []) + (["gender"] if "gender" in tasks else [])
+            names += ["loss"] if self.config.monitored.endswith("_loss") else []
             figures += [f"{net.name}/{kind}_{name}" for kind in _KINDS for name in names]
         return figures
 

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
+import numpy.typing as npt
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
+from agewise_lab.architectures.base import AgeGenderNet
 from agewise_lab.store.crops import CropStore
 from agewise_lab.store.split import Split
 from agewise_lab.training.callbacks import LearningRates, Plateau, Progress, SameDraws
@@ -61,13 +64,18 @@ def _callbacks(config: TrainConfig, folder: Path, *, progress: bool) -> list[lig
     if config.schedule.name == "plateau":
         found.append(Plateau(config))
     if config.patience > 0:
-        found.append(EarlyStopping(config.monitored, patience=config.patience, check_on_train_epoch_end=False))
+        found.append(
+            EarlyStopping(
+                config.monitored, patience=config.patience, mode=config.better, check_on_train_epoch_end=False
+            )
+        )
     if progress:
         found.append(Progress())
     best = ModelCheckpoint(
         dirpath=folder,
         filename="best",
         monitor=config.monitored,
+        mode=config.better,
         enable_version_counter=False,
         save_on_train_epoch_end=True,
     )
@@ -162,6 +170,9 @@ def train(
     torch.set_num_threads(threads)
     lightning.seed_everything(config.seed, workers=True)
     module = AgeGenderModule(config, steps)
+    for net in module.nets.values():
+        if isinstance(net, AgeGenderNet) and net.age_head is not None:
+            net.age_head.see_ages(torch.from_numpy(_training_ages(store, split)))
     if not resumed and config.start is not None and config.start.endswith(".onnx"):
         _start_from_file(module, config, store, split)
     if not (resumed and ended(folder)):
@@ -177,6 +188,12 @@ def train(
     # Where the run had ended before, Lightning leaves the last weights, not their average.
     module.load_state_dict(torch.load(last, map_location="cpu", weights_only=True)["state_dict"])
     return module
+
+
+def _training_ages(store: CropStore, split: Split) -> npt.NDArray[np.float32]:
+    """All ages of the training part that are known, in years."""
+    ages = store.age_years[split.train].astype(np.float32)
+    return ages[~np.isnan(ages)]
 
 
 _BATCHES_OF_STATISTICS = 8

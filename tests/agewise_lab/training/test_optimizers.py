@@ -138,6 +138,13 @@ def test_a_plateau_counts_checks_without_a_better_figure(make_config: MakeConfig
     assert again.state_dict() == plateau.state_dict()
 
 
+def test_a_plateau_of_a_figure_that_should_rise(make_config: MakeConfig) -> None:
+    schedule = ScheduleConfig(name="plateau", factor=0.1, patience=1)
+    plateau = Plateau(_config(make_config, schedule=schedule, monitor="tiny/whole_cs5"))
+    assert [plateau.after(share) for share in (0.3, 0.4, 0.5, 0.5, 0.6, 0.6)] == [1.0] * 6
+    assert plateau.after(0.5) == pytest.approx(0.1)
+
+
 def test_parts_stand_still_and_then_move(make_config: MakeConfig) -> None:
     freeze = (FreezeConfig(until=1, parts=("stem", "trunk")), FreezeConfig(until=2, parts=("stem",)))
     config = _config(make_config, freeze=freeze, weight_decay=0.1)
