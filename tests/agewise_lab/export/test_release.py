@@ -28,6 +28,7 @@ from agewise_lab.export import measured as measured_module
 from agewise_lab.export import release as release_module
 from agewise_lab.export.onnx_model import ServedNet, to_onnx
 from agewise_lab.export.release import About, face_crops, first_card, largest_difference, load_net, release, release_run
+from agewise_lab.heads.build import build_net
 from agewise_lab.store.crops import open_store
 from agewise_lab.store.split import hash_split
 from agewise_lab.training.config import TrainConfig
@@ -146,6 +147,24 @@ def test_changed_weights_are_noticed(released: bytes, weights: str) -> None:
     chosen.CopyFrom(numpy_helper.from_array(array, chosen.name))
     with pytest.raises(GoldenCheckError, match="does not answer as its card promises"):
         Estimator(engine=OnnxEngine(model.SerializeToString()))
+
+
+def test_a_network_of_ages_alone_is_released_too(pictures: SimpleNamespace) -> None:
+    torch.manual_seed(3)
+    options = {"size": 16, "stem": 4, "widths": (4, 8), "depths": (1, 1)}
+    net = build_net("agewise-s", age="dldl-v2", gender=None, backbone_options=options).eval()
+    validation, holdout = (_records(pictures, part) for part in ("validation", "holdout"))
+    data = release(net, ABOUT, pictures.root, validation, holdout)
+    estimator = Estimator(engine=OnnxEngine(data))
+    assert estimator.card.gender is None
+    assert estimator.card.golden.probability_female is None
+    assert estimator.card.calibration is not None
+    measures = {figure.measure for figure in estimator.card.figures}
+    assert {"mae", "cs5", "coverage"} <= measures
+    assert not any("gender" in measure for measure in measures)
+    (prediction,) = estimator.predict_crops(face_crops(data, pictures.root, holdout, 1))
+    assert (prediction.gender, prediction.gender_probability) == (None, None)
+    assert prediction.age_interval_years is not None
 
 
 def test_the_first_card_promises_nothing(net: CompactNet) -> None:
