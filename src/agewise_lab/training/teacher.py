@@ -142,8 +142,8 @@ def with_teacher(
     return dataclasses.replace(config, nets=(teacher, *students))
 
 
-def shape_of(released: Path) -> CompactConfig:
-    """The shape of each network in a released file, by the recipe that its card names.
+def shape_of(released: str | Path) -> CompactConfig:
+    """The shape of each network in a released file, or an embedded model, by the recipe that its card names.
 
     Raises:
         ValueError: it is not of the compact family.
