@@ -8,7 +8,7 @@ from functools import partial
 from agewise.errors import unknown_name
 from agewise_lab.recipes.adience import ADIENCE, FOLDS
 from agewise_lab.recipes.agewise_m import agewise_m
-from agewise_lab.recipes.agewise_s import agewise_s
+from agewise_lab.recipes.agewise_s import agewise_s, agewise_s_taught
 from agewise_lab.recipes.agewise_ssr import agewise_ssr
 from agewise_lab.recipes.baselines import BASELINES
 from agewise_lab.recipes.dex import dex
@@ -29,6 +29,7 @@ from agewise_lab.training.config import TrainConfig
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "agewise-s": agewise_s,
+    "agewise-s-taught": agewise_s_taught,
     "agewise-m": agewise_m,
     "agewise-ssr": agewise_ssr,
     "ssrnet-imdb": ssrnet_imdb,

@@ -10,7 +10,7 @@ S = CompactConfig(size=96, stem=16, widths=(32, 64, 112, 160), depths=(1, 1, 2, 
 
 
 def agewise_s() -> TrainConfig:
-    """The run that made the embedded model. See docs/research/ for what it gave."""
+    """The run that made agewise-s 1. See docs/research/ for what it gave."""
     return TrainConfig(
         name="agewise-s",
         nets=(NetConfig(name="agewise-s", architecture=S, learning_rate=3e-3),),
@@ -18,4 +18,23 @@ def agewise_s() -> TrainConfig:
         sizes=((0.35, 64), (0.65, 80), (1.0, 96)),
         augment=AugmentConfig(erase=0.2),
         mixup=0.0,
+    )
+
+
+def agewise_s_taught() -> TrainConfig:
+    """The run that made agewise-s 2: a released network goes on, taught by several.
+
+    Meant for `start=agewise-s.onnx --teacher agewise-m.onnx --distill 0.8 --one-answer` with version 1 of agewise-s and version 2
+    of agewise-m: docs/research/0004 says where they are.
+    """
+    return TrainConfig(
+        name="agewise-s-taught",
+        nets=(NetConfig(name="agewise-s", architecture=S, learning_rate=1.5e-3),),
+        epochs=72,
+        sizes=((1.0, 96),),
+        augment=AugmentConfig(erase=0.2),
+        mixup=0.5,
+        expectation_weight=0.1,
+        gender_weight=0.8,
+        seed=11,
     )
