@@ -24,8 +24,8 @@ def agewise_s() -> TrainConfig:
 def agewise_s_taught() -> TrainConfig:
     """The run that made agewise-s 2: a released network goes on, taught by several.
 
-    Meant for `start=agewise-s.onnx --teacher agewise-m.onnx --distill 0.8 --one-answer` with version 1 of agewise-s and version 2
-    of agewise-m: docs/research/0004 says where they are.
+    Meant for `start=agewise-s.onnx --teacher agewise-m.onnx --distill 0.8 --one-answer` with version 1 of agewise-s and
+    version 2 of agewise-m: docs/research/0004 says where they are.
     """
     return TrainConfig(
         name="agewise-s-taught",
