@@ -108,7 +108,7 @@ class Prediction:
     """What a model says of one crop.
 
     Args:
-        age_years: the estimate, a float; never rounded here.
+        age_years: the estimate, a float; never rounded here. What a card decodes to a median is a whole number already.
         age_std_years: the spread of the model's own age distribution, 0 or more; 0 where the model has none.
         age_interval_years: (low, high), low <= age <= high, from the card's calibration at
             `interval_level`; None where the card has no calibration.
