@@ -215,8 +215,9 @@ def test_evaluation_decodes_by_agewise(chips: Path, estimator: Estimator, monkey
     """A change of a formula in `agewise.decode` changes the figures by as much."""
     records = read_records(chips).records[:1]
     before = _row(run(records, chips, estimator))
-    expectation, female = decode.expectation, decode.decode_female_probability
+    expectation, median, female = decode.expectation, decode.median, decode.decode_female_probability
     monkeypatch.setattr(decode, "expectation", lambda *args: (expectation(*args)[0] + 7, expectation(*args)[1] * 4))
+    monkeypatch.setattr(decode, "median", lambda *args: median(*args) + 7)
     monkeypatch.setattr(decode, "interval", lambda years, *_: (years - 1, years + 2))
     monkeypatch.setattr(decode, "decode_female_probability", lambda *args: female(*args) * 0.5)
     after = _row(run(records, chips, estimator))

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from agewise.decode import median
 from agewise.errors import UnknownDetectorError
 from agewise.estimate import Estimator
 from agewise.store import find_model
@@ -63,7 +64,7 @@ def test_the_numbers_are_those_of_the_plain_run(pictures: SimpleNamespace, estim
     assert (one.answered == (one.reasons == "")).all()
     assert one.probs_over_ages is not None
     assert one.class_years is not None
-    np.testing.assert_allclose(one.probs_over_ages @ one.class_years.mean(axis=1), one.years, atol=1e-3)
+    np.testing.assert_array_equal(median(one.probs_over_ages, one.class_years.mean(axis=1)), one.years)
     assert one.provenance.model == f"{estimator.card.name} {estimator.card.version}"
     assert one.provenance.model_sha256 == hashlib.sha256(find_model("agewise-s").data).hexdigest()
     assert one.provenance.crop == "the picture is the crop"

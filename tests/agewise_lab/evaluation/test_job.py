@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from agewise.estimate import Estimator
 from agewise.store import find_model
 from agewise_lab.evaluation import tables
 from agewise_lab.evaluation.job import Job, run_job, slug
@@ -23,6 +24,9 @@ from agewise_lab.evaluation.prediction_files import read_predictions, write_pred
 from agewise_lab.evaluation.predictions import Predictions, Provenance
 from agewise_lab.evaluation.protocols import find_protocol
 from agewise_lab.evaluation.result import Result, read_result, write_result
+
+MODEL = f"agewise-s {Estimator('agewise-s').card.version}"  # as results name it
+FILE = MODEL.replace(" ", "-")
 
 PEER = """
 import csv, sys
@@ -59,14 +63,14 @@ def evaluated(
 def test_what_the_result_says(evaluated: tuple[Result, Path], pictures: SimpleNamespace) -> None:
     result, folder = evaluated
     ours, peer = result.models
-    assert (ours.name, peer.name) == ("agewise-s 1.0.0", "<peer>")
+    assert (ours.name, peer.name) == (MODEL, "<peer>")
     assert (ours.faces, ours.found, peer.faces, peer.found, result.common) == (25, 25, 25, 23, 23)
     assert (result.protocol.name, result.protocol.part, result.data) == ("utkface", "validation", "utkface validation")
     assert len(result.split) == 12
     assert ours.provenance.crop == "the picture is the crop"
     assert ours.card is not None
     assert peer.card is None
-    table = read_predictions(folder / "predictions-agewise-s-1.0.0.parquet")
+    table = read_predictions(folder / f"predictions-{FILE}.parquet")
     assert set(table.name) == set(pictures.validation)
     assert table.provenance == ours.provenance
     mae = ours.figure("mae")
@@ -89,9 +93,7 @@ def test_what_lies_in_the_folder(evaluated: tuple[Result, Path]) -> None:
     for plot in result.plots:
         assert f"{plot.file}.png" in names
         assert (f"{plot.file}.svg" in names) == (not plot.file.startswith("mosaic"))
-    assert {"density-agewise-s-1.0.0", "mosaic-peer", "error-by-age", "stability"} <= {
-        plot.file for plot in result.plots
-    }
+    assert {f"density-{FILE}", "mosaic-peer", "error-by-age", "stability"} <= {plot.file for plot in result.plots}
     rows = list(csv.DictReader((folder / "figures.csv").read_text().splitlines()))
     assert len(rows) == sum(len(model.figures) for model in result.models)
     first = next(row for row in rows if row["model"] == "<peer>" and row["measure"] == "found")
@@ -169,9 +171,9 @@ def test_the_report_stands_alone(evaluated: tuple[Result, Path]) -> None:
 def test_the_card(evaluated: tuple[Result, Path], tmp_path: Path) -> None:
     result, folder = evaluated
     output = tmp_path / "MODEL_CARD.md"
-    write_card([(folder, result)], output, "agewise-s 1.0.0")
+    write_card([(folder, result)], output, MODEL)
     text = output.read_text(encoding="utf-8")
-    for heading in ("# Model card: agewise-s 1.0.0", "## Intended use", "## Limits", "## Data", "## Figures"):
+    for heading in (f"# Model card: {MODEL}", "## Intended use", "## Limits", "## Data", "## Figures"):
         assert f"\n{heading}\n" in "\n" + text
     assert "a label\n  from pictures, not who someone is" in text
     assert "research only" in text
@@ -183,16 +185,16 @@ def test_the_card(evaluated: tuple[Result, Path], tmp_path: Path) -> None:
     assert links
     assert all((tmp_path / link).resolve().is_file() for link in links)
     assert not any("mosaic" in link or "peer" in link for link in links)
-    with pytest.raises(ValueError, match="has several models: name one of agewise-s 1.0.0, <peer> with --model"):
+    with pytest.raises(ValueError, match=f"has several models: name one of {MODEL}, <peer> with --model"):
         write_card([(folder, result)], output)
-    with pytest.raises(ValueError, match=r"unknown model 'agewise-s': did you mean 'agewise-s 1.0.0'"):
+    with pytest.raises(ValueError, match=f"unknown model 'agewise-s': did you mean '{MODEL}'"):
         write_card([(folder, result)], output, "agewise-s")
 
 
 def test_a_card_of_two_results_needs_one_model(evaluated: tuple[Result, Path], tmp_path: Path) -> None:
     result, folder = evaluated
     first, second = (dataclasses.replace(result, models=(model,)) for model in result.models)
-    with pytest.raises(ValueError, match="the results are of <peer>, agewise-s 1.0.0: name one"):
+    with pytest.raises(ValueError, match=f"the results are of <peer>, {MODEL}: name one"):
         write_card([(folder, first), (folder, second)], tmp_path / "card.md")
     write_card([(folder, second)], tmp_path / "card.md")
     assert "What the model was trained on is not stated" in (tmp_path / "card.md").read_text()
@@ -270,7 +272,7 @@ def test_a_model_a_fold(tmp_path: Path, pictures: SimpleNamespace) -> None:
     )
     result = run_job(job, tmp_path / "out")
     by_name = {model.name: model for model in result.models}
-    folded, whole = by_name["m-{fold}.onnx"], by_name["agewise-s 1.0.0"]
+    folded, whole = by_name["m-{fold}.onnx"], by_name[MODEL]
     assert folded.figure("mae") == whole.figure("mae")
     assert folded.provenance.notes == ("a model a fold",)
     assert folded.headlines[0].folds > 1
