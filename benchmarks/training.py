@@ -92,6 +92,7 @@ def bare_seconds(config: Any, store: Any, steps: int) -> float:
     from agewise_lab.training.learners import Mixed, learner_of
     from agewise_lab.training.networks import make_network
     from agewise_lab.training.optimizers import make_optimizer
+    from agewise_lab.training.run import precision_here
 
     batches = TrainBatches(store, np.arange((steps + 2) * config.batch), config, 0)
     ready = [batches[i] for i in range(steps + 2)]
@@ -104,7 +105,8 @@ def bare_seconds(config: Any, store: Any, steps: int) -> float:
         if i == 2:
             begin = time.process_time()
         image = batch["image"].float().div(255).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=config.precision == "bf16-mixed"):
+        emulated = precision_here(config.precision, "cpu") != config.precision
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=config.precision == "bf16-mixed" and not emulated):
             loss = learner.learn(net, Mixed(image, batch), 0.0, None).loss
         optimizer.zero_grad()
         loss.backward()
