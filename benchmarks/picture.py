@@ -6,8 +6,9 @@
 On the validation part of a crop store, each picture given whole. `--converted` holds published weights that
 `benchmarks/published.py` or `agewise-lab convert` made (they get the border of 30 % that they were trained with);
 `--face-api` is where npm installed face-api (see `face_api.mjs`), which runs by its own code. The time is of one face
-on one thread, network alone, taken by turns; face-api's own clock gives its time, resizing included. agewise's models
-were chosen on these very faces, by their epoch and calibration; face-api was probably trained on many of them.
+on one thread, scaling and decoding included, taken by turns; face-api's own clock gives its time, resizing included.
+agewise's models were chosen on these very faces, by their epoch and calibration; face-api was probably trained on
+many of them.
 Labels are whole years, and an answer in whole years has eleven of them within five years, one between two years has
 ten: so CS@5 stands twice, once with all answers rounded.
 Needs the extra `lab`.

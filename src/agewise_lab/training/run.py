@@ -161,6 +161,9 @@ def train(
     check_teachers(config, split.digest)
     last = folder / "last.ckpt"
     resumed = last.exists()
+    starts_as_file = not resumed and config.start is not None and config.start.endswith(".onnx")
+    if starts_as_file:
+        check_file(Path(str(config.start)), split.digest)
     folder.mkdir(parents=True, exist_ok=True)
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:  # DDP starts this very program again for each other device
         precision = precision_here(config.precision, accelerator)
@@ -173,7 +176,7 @@ def train(
     for net in module.nets.values():
         if isinstance(net, AgeGenderNet) and net.age_head is not None:
             net.age_head.see_ages(torch.from_numpy(_training_ages(store, split)))
-    if not resumed and config.start is not None and config.start.endswith(".onnx"):
+    if starts_as_file:
         _start_from_file(module, config, store, split)
     if not (resumed and ended(folder)):
         trainer = _trainer(config, folder, accelerator, devices, check_every or config.check_every, progress)
@@ -204,7 +207,6 @@ def _start_from_file(module: AgeGenderModule, config: TrainConfig, store: CropSt
     assert config.start is not None
     batches = TrainBatches(store, split.train, config, epoch=0)
     images = [batches[step]["image"].float() / 255 for step in range(min(_BATCHES_OF_STATISTICS, len(batches)))]
-    check_file(Path(config.start), split.digest)
     for net in config.trained:
         start_from_file(module.nets[net.name], net, Path(config.start), images)
 

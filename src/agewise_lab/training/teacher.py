@@ -126,11 +126,13 @@ def with_teacher(
         ValueError: the file is of another family.
     """
     if place.suffix == ".onnx":
-        taught = NetConfig(name=place.stem.replace(".", "_"), architecture=shape_of(place))
+        name = place.stem.replace(".", "_")
+        taken = {net.name for net in config.nets}
+        taught = NetConfig(name="teacher" if name in taken else name, architecture=shape_of(place))
     else:
         taught = from_plain(TrainConfig, _about(place)["config"]).nets[-1]
     teacher = NetConfig(
-        name="teacher" if taught.name in {net.name for net in config.nets} else taught.name,
+        name=taught.name,
         architecture=taught.architecture,
         frozen=str(place.resolve()),
         mirrored=mirrored,
