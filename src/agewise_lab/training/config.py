@@ -174,7 +174,7 @@ class TrainConfig:
             whole_gender_error where it has no age.
         patience: checks without a better figure after which the run stops; 0 for never.
         start: folder of a run, or a checkpoint, whose weights of the same names and shapes the networks start with;
-            or a released file of the compact family, whose (first) network they start as.
+            or a released file of the compact family, whose first network they start as, or `FILE.onnx#2` its second.
         split: of the store, by name; see `agewise_lab.training.splits`.
     """
 

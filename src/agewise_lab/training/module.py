@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from agewise_lab.losses.tasks import UncertaintyWeights
 from agewise_lab.training.config import ModelConfig, TrainConfig
 from agewise_lab.training.learners import Logits, Mixed, age_error, learner_of
-from agewise_lab.training.networks import make_network, start_from
+from agewise_lab.training.networks import make_network, start_from, stored_network
 from agewise_lab.training.optimizers import held_still, make_optimizer, make_schedule, modules_held
 from agewise_lab.training.teacher import FrozenTeacher
 
@@ -49,7 +49,7 @@ class AgeGenderModule(lightning.LightningModule):
         self.lr_factor = 1.0
         """What "plateau" has made of the learning rate so far."""
         self.nets = nn.ModuleDict({net.name: make_network(net.architecture) for net in config.trained})
-        if config.start is not None and not config.start.endswith(".onnx"):  # files: see `training.run.train`
+        if config.start is not None and stored_network(config.start) is None:  # files: see `training.run.train`
             for net in config.trained:
                 start_from(self.nets[net.name], net, config.start)
         self.nets.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

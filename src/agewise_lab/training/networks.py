@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -55,16 +57,42 @@ def start_from(net: nn.Module, config: NetConfig, place: str) -> list[str]:
     return sorted(own.keys() - fitting.keys())
 
 
-def start_from_file(net: nn.Module, config: NetConfig, released: Path, images: Iterable[Tensor]) -> None:
-    """Make a network the first one of a released file, with batch norms that fit `images`.
+@dataclass(frozen=True)
+class StoredNetwork:
+    """One of the networks in a released file.
+
+    Attributes:
+        file: the released file.
+        which: its place in the file, from 1.
+    """
+
+    file: Path
+    which: int = 1
+
+
+def stored_network(start: str | None) -> StoredNetwork | None:
+    """What `TrainConfig.start` means where it names a released file; nothing where it names a run or none.
+
+    >>> stored_network("agewise-m.onnx#2")
+    StoredNetwork(file=PosixPath('agewise-m.onnx'), which=2)
+    """
+    found = re.fullmatch(r"(.*\.onnx)(?:#([1-9]\d*))?", start or "")
+    return None if found is None else StoredNetwork(Path(found[1]), int(found[2] or 1))
+
+
+def start_from_file(net: nn.Module, config: NetConfig, stored: StoredNetwork, images: Iterable[Tensor]) -> None:
+    """Make a network that of a released file, with batch norms that fit `images`.
 
     Raises:
-        ValueError: the network or the file is not of the compact family, or they have different shapes.
+        ValueError: the network or the file is not of the compact family, they have different shapes, or the file has
+            fewer networks.
     """
     if not isinstance(config.architecture, CompactConfig):
         raise ValueError(f"{config.name}: only networks of the compact family start from a released file")
-    first = compact_nets_of(released, config.architecture)[0]
-    net.load_state_dict(unfold_batch_norms(first, images).state_dict())
+    nets = compact_nets_of(stored.file, config.architecture)
+    if stored.which > len(nets):
+        raise ValueError(f"{stored.file} holds {len(nets)} network(s), there is none to start from at {stored.which}")
+    net.load_state_dict(unfold_batch_norms(nets[stored.which - 1], images).state_dict())
 
 
 def parts_of(net: nn.Module) -> dict[str, list[nn.Module]]:

@@ -23,7 +23,7 @@ from agewise_lab.training.config import TrainConfig
 from agewise_lab.training.curves import plot_runs, read_run
 from agewise_lab.training.data import Batch, PlainBatches, TrainBatches
 from agewise_lab.training.module import AgeGenderModule, LossNotFiniteError
-from agewise_lab.training.networks import start_from_file
+from agewise_lab.training.networks import StoredNetwork, start_from_file, stored_network
 from agewise_lab.training.record import describe, ended, keep_bad_batch, note_end, note_run
 from agewise_lab.training.teacher import check_file, check_teachers
 
@@ -161,9 +161,9 @@ def train(
     check_teachers(config, split.digest)
     last = folder / "last.ckpt"
     resumed = last.exists()
-    starts_as_file = not resumed and config.start is not None and config.start.endswith(".onnx")
-    if starts_as_file:
-        check_file(Path(str(config.start)), split.digest)
+    stored = None if resumed else stored_network(config.start)
+    if stored is not None:
+        check_file(stored.file, split.digest)
     folder.mkdir(parents=True, exist_ok=True)
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:  # DDP starts this very program again for each other device
         precision = precision_here(config.precision, accelerator)
@@ -176,8 +176,8 @@ def train(
     for net in module.nets.values():
         if isinstance(net, AgeGenderNet) and net.age_head is not None:
             net.age_head.see_ages(torch.from_numpy(_training_ages(store, split)))
-    if starts_as_file:
-        _start_from_file(module, config, store, split)
+    if stored is not None:
+        _start_from_file(module, config, stored, store, split)
     if not (resumed and ended(folder)):
         trainer = _trainer(config, folder, accelerator, devices, check_every or config.check_every, progress)
         data = CropData(store, split, config, workers)
@@ -202,13 +202,14 @@ def _training_ages(store: CropStore, split: Split) -> npt.NDArray[np.float32]:
 _BATCHES_OF_STATISTICS = 8
 
 
-def _start_from_file(module: AgeGenderModule, config: TrainConfig, store: CropStore, split: Split) -> None:
+def _start_from_file(
+    module: AgeGenderModule, config: TrainConfig, stored: StoredNetwork, store: CropStore, split: Split
+) -> None:
     """Its networks become the one of a released file, its batch norms' statistics those of the first batches."""
-    assert config.start is not None
     batches = TrainBatches(store, split.train, config, epoch=0)
     images = [batches[step]["image"].float() / 255 for step in range(min(_BATCHES_OF_STATISTICS, len(batches)))]
     for net in config.trained:
-        start_from_file(module.nets[net.name], net, Path(config.start), images)
+        start_from_file(module.nets[net.name], net, stored, images)
 
 
 def _note_end(folder: Path, config: TrainConfig, trainer: lightning.Trainer) -> None:

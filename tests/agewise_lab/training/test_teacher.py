@@ -165,21 +165,31 @@ def test_one_answer_a_batch_is_each_in_turn_by_chance(
     assert set(seen) == {0, 1, 2, 3}
 
 
-def test_a_run_starts_as_the_network_of_a_released_file(
+@pytest.mark.parametrize(("which", "suffix"), [(0, ""), (0, "#1"), (1, "#2")])
+def test_a_run_starts_as_a_network_of_a_released_file(
     tmp_path: Path,
     released: tuple[Path, list[CompactNet]],
     store: CropStore,
     make_config: MakeConfig,
     monkeypatch: pytest.MonkeyPatch,
+    which: int,
+    suffix: str,
 ) -> None:
-    path, (first, _) = released
+    path, nets = released
     started: list[AgeGenderModule] = []
     monkeypatch.setattr(lightning.Trainer, "fit", lambda _self, module, *_, **__: started.append(module) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        train(make_config(start=str(path)), store, SPLIT, tmp_path / "run", threads=1, workers=0)
+        train(make_config(start=f"{path}{suffix}"), store, SPLIT, tmp_path / "run", threads=1, workers=0)
     with torch.inference_mode():
-        for ours, theirs in zip(started[0].nets["tiny"].eval()(_image()), first(_image()), strict=True):
+        for ours, theirs in zip(started[0].nets["tiny"].eval()(_image()), nets[which](_image()), strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)
+
+
+def test_a_file_has_no_third_network_to_start_from(
+    tmp_path: Path, released: tuple[Path, list[CompactNet]], store: CropStore, make_config: MakeConfig
+) -> None:
+    with pytest.raises(ValueError, match=r"both\.onnx holds 2 network\(s\), there is none to start from at 3"):
+        train(make_config(start=f"{released[0]}#3"), store, SPLIT, tmp_path / "run", threads=1, workers=0)
 
 
 @pytest.mark.parametrize("use", ["teacher", "start"])
