@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from agewise.card import AgeSpec, Calibration, DensityTable, IntervalTable
+from agewise.card import AgeSpec, Calibration, DensityTable, IntervalTable, SureTable
 from agewise.density import class_spans, true_masses
 from agewise.types import FloatArray
 from agewise.verdicts import VerifyTable
@@ -29,6 +29,8 @@ TRUE_EDGES = (4.0, 9.0, 13.0, 18.0, 31.0, 46.0, 61.0, 76.0)
 """Of the bands of the true age, for "label-conditional" tables and highest-density sets."""
 BAND_SLACK = 0.01
 """How far below the level a band of the true age may fall, where the whole holds the level."""
+SURE_EDGES = (13.0,)
+"""Of the bands of the estimated age, for "sure" genders."""
 THRESHOLDS = (13.0, 16.0, 18.0, 21.0, 25.0)
 BUFFERS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 12.0, 15.0)
 
@@ -237,6 +239,61 @@ def fit_temperature(female_probability: FloatArray, is_female: BoolArray) -> flo
         left, right = high - golden * (high - low), low + golden * (high - low)
         low, high = (low, right) if loss(left) < loss(right) else (left, high)
     return float(np.exp((low + high) / 2))
+
+
+def fit_sure(
+    female_probability: FloatArray,
+    is_female: BoolArray,
+    years: FloatArray,
+    data: str,
+    *,
+    right: float = 0.9,
+    edges: tuple[float, ...] = SURE_EDGES,
+) -> SureTable:
+    """From which probability on gender labels are sure, by bands of the estimated age.
+
+    Of the faces of a band that reach its probability at most a share 1 − right is wrong, with one more wrong one
+    counted than was seen: (wrong + 1) / (sure + 1) ≤ 1 − right. It is the least such probability. That is selective
+    classification by a threshold on the confidence (Geifman, El-Yaniv, «Selective Classification for Deep Neural
+    Networks», NIPS 2017), by bands, as children's faces show their gender less: the others would carry them.
+
+    Args:
+        female_probability: (n,), after the temperature.
+        is_female: the labels (n,).
+        years: estimated ages (n,).
+        data: what these faces are, for the card.
+        right: the share of sure labels that is to be right.
+        edges: of the bands, years.
+
+    >>> p = np.array([0.9] * 19 + [0.6])
+    >>> fit_sure(p, np.arange(20) < 19, np.full(20, 30.0), "x", edges=()).probabilities
+    (0.5,)
+    >>> fit_sure(p, np.arange(20) < 10, np.full(20, 30.0), "x", edges=()).probabilities
+    (None,)
+    """
+    place = np.searchsorted(edges, years, side="right")
+    confidence = np.maximum(female_probability, 1 - female_probability)
+    wrong = (female_probability >= 0.5) != is_female
+    bands = [place == band for band in range(len(edges) + 1)]
+    return SureTable(
+        right=right,
+        edges=edges,
+        probabilities=tuple(_least_sure(confidence[band], wrong[band], right) for band in bands),
+        counts=tuple(int(band.sum()) for band in bands),
+        data=data,
+    )
+
+
+def _least_sure(confidence: FloatArray, wrong: BoolArray, right: float) -> float | None:
+    order = np.argsort(-confidence, kind="stable")
+    descending, count = confidence[order], np.arange(1, len(order) + 1)
+    kept = (np.cumsum(wrong[order]) + 1) / (count + 1) <= 1 - right + 1e-12
+    kept &= np.append(descending[:-1] > descending[1:], True)[: len(order)]  # equals are taken together
+    if not kept.any():
+        return None
+    if kept[-1]:
+        return 0.5
+    return max(0.5, math.floor(1e6 * float(descending[np.flatnonzero(kept)[-1]])) / 1e6)
 
 
 def count_verdicts(

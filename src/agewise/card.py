@@ -138,17 +138,42 @@ AgeSpec = Annotated[
 ]
 
 
+class SureTable(_Part):
+    """The probability from which on a gender label is sure; below it the model does not stand by the label.
+
+    Band i holds estimated ages from `edges[i - 1]` up to `edges[i]`, the first and last are open. Of the labels of its
+    faces that reach `probabilities[i]` a share of `right` or more is right; None where no probability gives that, so
+    that no label is sure there. See `agewise.calibrate.fit_sure` for how it is made.
+    """
+
+    right: float = Field(gt=0.5, lt=1)
+    edges: tuple[float, ...]
+    probabilities: tuple[Annotated[float, Field(ge=0.5, le=1)] | None, ...]
+    counts: tuple[Annotated[int, Field(ge=0)], ...]
+    data: str
+
+    @model_validator(mode="after")
+    def _sizes(self) -> SureTable:
+        if not len(self.probabilities) == len(self.counts) == len(self.edges) + 1:
+            raise ValueError(f"{len(self.edges)} edges need {len(self.edges) + 1} probabilities and counts")
+        if list(self.edges) != sorted(set(self.edges)):
+            raise ValueError(f"edges must rise, got {self.edges}")
+        return self
+
+
 class GenderSpec(_Part):
     """Gender: two numbers (n, 2) in the stated order, or one number (n,) or (n, 1): that of `order[1]`.
 
     With "softmax" two logits, with "sigmoid" one, with "none" probabilities, two or one.
-    `temperature` divides the log-odds (Guo et al., «On Calibration of Modern Neural Networks», 2017).
+    `temperature` divides the log-odds (Guo et al., «On Calibration of Modern Neural Networks», 2017). `sure` says
+    which labels the model stands by; files without it say nothing about that.
     """
 
     output: str
     order: tuple[Gender, Gender] = (Gender.FEMALE, Gender.MALE)
     activation: Literal["none", "softmax", "sigmoid"] = "none"
     temperature: float = Field(default=1.0, gt=0)
+    sure: SureTable | None = None
 
     @model_validator(mode="after")
     def _both(self) -> GenderSpec:

@@ -378,6 +378,26 @@ def likelier_gender(female_probability: float) -> tuple[Gender, float]:
     return Gender.MALE, min(1.0 - female_probability, 1.0)
 
 
+def is_gender_sure(probability: float, years: float, spec: GenderSpec) -> bool | None:
+    """Whether a model stands by a gender label; None where its card does not tell (see `agewise.card.SureTable`).
+
+    Args:
+        probability: of the likelier label.
+        years: the estimated age.
+        spec: of the card.
+
+    >>> from agewise.card import SureTable
+    >>> table = SureTable(right=0.9, edges=(13.0,), probabilities=(0.75, 0.5), counts=(99, 900), data="x")
+    >>> spec = GenderSpec(output="g", sure=table)
+    >>> is_gender_sure(0.7, 4.0, spec), is_gender_sure(0.7, 13.0, spec)
+    (False, True)
+    """
+    if spec.sure is None:
+        return None
+    least = spec.sure.probabilities[bisect.bisect_right(spec.sure.edges, years)]
+    return least is not None and probability >= least
+
+
 def interval(
     years: float, std_years: float, calibration: Calibration, level: float, kind: IntervalKind | None = None
 ) -> tuple[float, float]:

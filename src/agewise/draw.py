@@ -86,7 +86,8 @@ def label_text(face: Face, detail: LabelDetail = "full") -> str:
     """The face in words, for display: years rounded half up, the interval, gender with its probability.
 
     "full" is `31 (24-39) · female 97 %`, "short" is `31 · F`, "age" is `31`. What the model does not give is
-    left out. A probability under 1 is never shown as 100 %. Of a face that the model declines to judge only that is
+    left out. A probability under 1 is never shown as 100 %. A gender of which the model is not sure has a question
+    mark: `4 (1-7) · female? 62 %`, `4 · F?`. Of a face that the model declines to judge only that is
     shown: "full" is `declined (31?)`, the others `31?`.
 
     Raises:
@@ -101,9 +102,10 @@ def label_text(face: Face, detail: LabelDetail = "full") -> str:
         text += f" ({_half_up(low)}-{_half_up(high)})"
     if detail == "age" or face.gender is None:
         return text
+    mark = "?" if face.gender_sure is False else ""
     if detail == "short":
-        return f"{text} · {face.gender.value[0].upper()}"
-    text += f" · {face.gender.value}"
+        return f"{text} · {face.gender.value[0].upper()}{mark}"
+    text += f" · {face.gender.value}{mark}"
     if face.gender_probability is not None:
         percent = _half_up(100 * face.gender_probability)
         text += f" {min(percent, 99) if face.gender_probability < 1 else percent} %"

@@ -116,6 +116,9 @@ class Prediction:
             where there is no interval.
         gender: the likelier label, or None where the model does not estimate it.
         gender_probability: probability of `gender`, 0.5 to 1, or None.
+        gender_sure: whether the model stands by `gender`: its probability is one at which the card has found labels to
+            be right, at faces about as old. Small children's often is not. None where the card does not tell, or
+            there is no gender.
         probs_over_ages: float array (ages,), the distribution over `class_ages`, or None.
         class_ages: float array (ages,), the age that each class stands for, or None.
         answered: whether the model stands by this estimate. Where not, the estimate and its interval are still
@@ -145,6 +148,7 @@ class Prediction:
     quality: Quality | None = field(default=None, compare=False)
     age_ranges_years: tuple[tuple[float, float], ...] | None = None
     verify_tables: tuple[VerifyTable, ...] = field(default=(), compare=False, repr=False)
+    gender_sure: bool | None = None
 
     def __post_init__(self) -> None:
         if self.answered == bool(self.reasons):
@@ -164,6 +168,8 @@ class Prediction:
                 raise ValueError(f"age {self.age_years} lies outside its interval {low} to {high}")
         if self.gender is None and self.gender_probability is not None:
             raise ValueError(f"gender_probability {self.gender_probability} belongs to a gender, got None")
+        if self.gender is None and self.gender_sure is not None:
+            raise ValueError(f"gender_sure {self.gender_sure} belongs to a gender, got None")
         if self.gender_probability is not None and not 0.5 <= self.gender_probability <= 1.0:
             raise ValueError(
                 f"gender_probability is that of the likelier label, 0.5 to 1, got {self.gender_probability}"
@@ -234,6 +240,11 @@ class Face:
     def gender_probability(self) -> float | None:
         """The probability of `gender`, 0.5 to 1."""
         return self.prediction.gender_probability
+
+    @property
+    def gender_sure(self) -> bool | None:
+        """Whether the model stands by `gender`; None where it does not tell."""
+        return self.prediction.gender_sure
 
     @property
     def answered(self) -> bool:

@@ -15,11 +15,12 @@ from agewise.calibrate import (
     calibrate,
     conformal_quantile,
     count_verdicts,
+    fit_sure,
     fit_temperature,
     label_conditional,
     merged_edges,
 )
-from agewise.card import Calibration, ExpectationAge, IntervalKind, RegressionAge
+from agewise.card import Calibration, ExpectationAge, GenderSpec, IntervalKind, RegressionAge
 from agewise.density import DensitySets
 
 AGES = ExpectationAge(output="p", class_ages=tuple(float(age) for age in range(101)))
@@ -254,6 +255,44 @@ def test_a_known_temperature_comes_back(temperature: float) -> None:
 @pytest.mark.parametrize(("labels", "bound"), [([True] * 9, 0.2), ([False] * 9, 5.0)])
 def test_temperatures_stay_in_their_bounds(labels: list[bool], bound: float) -> None:
     assert fit_temperature(np.full(9, 0.99), np.array(labels)) == pytest.approx(bound, rel=1e-3)
+
+
+@pytest.mark.parametrize("right", [0.8, 0.9, 0.95])
+def test_sure_genders_are_right_as_often_as_they_promise_on_other_faces(right: float) -> None:
+    """The young are told apart badly, and say so; a threshold for all would be carried by the old."""
+    rng = np.random.default_rng(2)
+    years = rng.integers(0, 80, 40_000).astype(np.float64)
+    log_odds = rng.normal(0, np.where(years < 13, 2.0, 4.0))
+    stated, female = 1 / (1 + np.exp(-log_odds)), rng.random(40_000) < 1 / (1 + np.exp(-log_odds))
+    fitted, other = np.arange(40_000) < 20_000, np.arange(40_000) >= 20_000
+    table = fit_sure(stated[fitted], female[fitted], years[fitted], "a law", right=right)
+    assert (table.right, table.edges, sum(table.counts), table.data) == (right, (13.0,), 20_000, "a law")
+    spec = GenderSpec(output="g", sure=table)
+    confidence, is_right = np.maximum(stated, 1 - stated), (stated >= 0.5) == female
+    sure = np.array(
+        [decode.is_gender_sure(*pair, spec) for pair in zip(confidence.tolist(), years.tolist(), strict=True)]
+    )
+    for band in (years < 13, years >= 13):
+        assert is_right[sure & other & band].mean() == pytest.approx(max(right, is_right[band].mean()), abs=0.02)
+    assert sure[years < 13].mean() < sure[years >= 13].mean()
+
+
+def test_which_genders_are_sure_by_hand() -> None:
+    """Of .9, .8, .8, .7 the second is wrong; with one more wrong one 2 of 5 are, 2 of 4, 1 of 2 of the first alone."""
+    shares, labels = np.array([0.9, 0.2, 0.8, 0.7]), np.array([True, True, True, True])
+    for right, least in ((0.59, 0.5), (0.61, None), (0.8, None)):
+        table = fit_sure(shares, labels, np.full(4, 30.0), "x", right=right)
+        assert table.probabilities == (None, least)
+        assert table.counts == (0, 4)
+    nine = fit_sure(np.repeat([0.9, 0.6], 9), np.arange(18) < 9, np.full(18, 30.0), "x", edges=())
+    assert nine.probabilities == (0.9,)
+
+
+def test_sure_from_a_tie_on_only_if_all_of_it_is_good_enough() -> None:
+    """Nine right and three wrong have one probability: no order among them may help."""
+    labels = np.arange(12) < 9
+    assert fit_sure(np.full(12, 0.8), labels, np.full(12, 30.0), "x", edges=()).probabilities == (None,)
+    assert fit_sure(np.full(12, 0.8), labels[::-1], np.full(12, 30.0), "x", edges=()).probabilities == (None,)
 
 
 def test_certainty_does_not_overflow() -> None:

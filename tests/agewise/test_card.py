@@ -19,6 +19,7 @@ from agewise.types import Gender
 
 Fields = Callable[..., dict[str, Any]]
 
+SURE = {"right": 0.9, "edges": [13], "probabilities": [0.8, None], "counts": [8, 9], "data": "x"}
 AGES: list[dict[str, Any]] = [
     {"kind": "expectation", "output": "p", "class_ages": [0, 1.5, 100], "activation": "softmax"},
     {"kind": "bins", "output": "p", "bins": [[0, 3], [4, 7], [60, 101]], "activation": "none"},
@@ -207,6 +208,11 @@ def test_a_missing_field_is_named(card_fields: Fields, path: str) -> None:
         ("gender.order", ["female", "other"], "gender.order.1: Input should be 'female' or 'male'"),
         ("gender.order", [0, 1], "gender.order.0: "),
         ("gender.temperature", 0, "gender.temperature: "),
+        ("gender.sure", SURE | {"probabilities": [0.8]}, "gender.sure: 1 edges need 2 probabilities and counts"),
+        ("gender.sure", SURE | {"counts": [8, 9, 9]}, "gender.sure: 1 edges need 2 probabilities and counts"),
+        ("gender.sure", SURE | {"probabilities": [0.4, 0.5]}, "gender.sure.probabilities.0: "),
+        ("gender.sure", SURE | {"right": 1}, "gender.sure.right: "),
+        ("gender.sure", SURE | {"edges": [5, 5], "probabilities": [None] * 3, "counts": [1] * 3}, "edges must rise"),
         ("calibration.intervals", [], "calibration.intervals: "),
         ("calibration.intervals.0.level", 1, "calibration.intervals.0.level: "),
         ("calibration.intervals.0.level", 0.5, "calibration: one table a kind and level, got"),

@@ -26,9 +26,11 @@ def a_face(
     gender: Gender | None = Gender.FEMALE,
     probability: float | None = 0.97,
     points: FloatArray | None = None,
+    sure: bool | None = None,
 ) -> Face:
     level = None if interval is None else 0.9
-    return Face(Detection(box, 0.99, points), Prediction(age, 5.0, interval, level, gender, probability))
+    prediction = Prediction(age, 5.0, interval, level, gender, probability, gender_sure=sure)
+    return Face(Detection(box, 0.99, points), prediction)
 
 
 def picture(height: int, width: int, value: int = GREY) -> UInt8Array:
@@ -99,6 +101,8 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
         (a_face(gender=None, probability=None), "31 (24-39)", "31", "31"),
         (a_face(interval=None, gender=None, probability=None), "31", "31", "31"),
         (a_face(probability=None), "31 (24-39) · female", "31 · F", "31"),
+        (a_face(age=4.0, interval=(1.0, 7.0), probability=0.62, sure=False), "4 (1-7) · female? 62 %", "4 · F?", "4"),
+        (a_face(sure=True), "31 (24-39) · female 97 %", "31 · F", "31"),
         # Half up, not half to even, and not cut off: 30.5, 29.9, 0.5.
         (a_face(age=30.5, interval=(0.5, 38.5)), "31 (1-39) · female 97 %", "31 · F", "31"),
         (a_face(age=29.9), "30 (24-39) · female 97 %", "30 · F", "30"),

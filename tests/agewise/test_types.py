@@ -139,6 +139,7 @@ def test_sound_predictions(changes: dict[str, Any]) -> None:
         ({"gender_probability": 0.49}, "0.5 to 1, got 0.49"),
         ({"gender_probability": 1.01}, "0.5 to 1, got 1.01"),
         ({"gender_probability": float("nan")}, "0.5 to 1, got nan"),
+        ({"gender": None, "gender_probability": None, "gender_sure": False}, "gender_sure False belongs to a gender"),
         ({"gender": None}, "gender_probability 0.75 belongs to a gender, got None"),
     ],
 )

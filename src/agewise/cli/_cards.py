@@ -17,6 +17,7 @@ from agewise.card import (
     ModelCard,
     OrdinalAge,
     RegressionAge,
+    SureTable,
     read_card,
 )
 from agewise.cli._tables import paragraph
@@ -149,7 +150,25 @@ def _age(spec: AgeSpec) -> str:
 def _gender(spec: GenderSpec | None) -> str:
     if spec is None:
         return "not estimated"
-    return f"probability of {' and '.join(spec.order)}, log-odds divided by {spec.temperature:g} to calibrate them"
+    text = f"probability of {' and '.join(spec.order)}, log-odds divided by {spec.temperature:g} to calibrate them"
+    return text if spec.sure is None else f"{text}; {_sure(spec.sure)}"
+
+
+def _sure(table: SureTable) -> str:
+    starts, ends = (None, *table.edges), (*table.edges, None)
+    bands = ", ".join(
+        f"{'never' if least is None else f'from {100 * least:.0f} % on'}{_at_ages(start, end)}"
+        for least, start, end in zip(table.probabilities, starts, ends, strict=True)
+    )
+    return f"sure {bands}, where {100 * table.right:g} % or more were right"
+
+
+def _at_ages(start: float | None, end: float | None) -> str:
+    if start is None and end is None:
+        return ""
+    if start is None:
+        return f" under {end:g} years"
+    return f" at {start:g} and more" if end is None else f" at {start:g} to {end:g}"
 
 
 def _intervals(calibration: Calibration | None) -> list[tuple[str, str]]:

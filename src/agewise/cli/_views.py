@@ -189,7 +189,7 @@ def _cells(face: Face) -> tuple[str, str, str, str, str, str]:
         ",".join(str(_half_up(edge)) for edge in face.box_xyxy),
         f"{_half_up(face.age_years)}" if face.answered else f"[{_half_up(face.age_years)}]",
         "" if interval is None else "-".join(str(_half_up(end)) for end in interval),
-        "" if face.gender is None else face.gender.value,
+        "" if face.gender is None else face.gender.value if face.gender_sure is not False else f"{face.gender.value}?",
         percent,
         one_line("; ".join(reason.partition(" (")[0] for reason in face.reasons)),
     )

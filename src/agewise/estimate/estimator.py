@@ -183,7 +183,10 @@ class Estimator:
         years, spread = float(ages.years[i]), float(ages.std_years[i])
         calibration = self.card.calibration
         interval = None if calibration is None else decode.interval(years, spread, calibration, self._level, self._kind)
-        gender, probability = (None, None) if female is None else decode.likelier_gender(float(female[i]))
+        gender, probability, sure = None, None, None
+        if female is not None and self.card.gender is not None:
+            gender, probability = decode.likelier_gender(float(female[i]))
+            sure = decode.is_gender_sure(probability, years, self.card.gender)
         why: tuple[str, ...] = ()
         if not self.answer_all:
             valid = self.card.validity.age_years
@@ -195,6 +198,7 @@ class Estimator:
             interval_level=None if calibration is None else self._level,
             gender=gender,
             gender_probability=probability,
+            gender_sure=sure,
             probs_over_ages=None if ages.probs_over_ages is None else ages.probs_over_ages[i],
             class_ages=ages.class_ages,
             answered=not why,

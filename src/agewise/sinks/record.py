@@ -39,6 +39,7 @@ RECORD_COLUMNS: dict[str, Kind] = {
     "reasons": "text",
     "model": "text",
     "model_sha256": "text",
+    "gender_sure": "flag",
 }
 """The columns of flat records, in order. `time` is ISO 8601 in UTC; `reasons` are joined by "; "."""
 
@@ -67,6 +68,7 @@ class Record:
         reasons: why it does not; one line each.
         model: its name.
         model_sha256: of its file.
+        gender_sure: whether the model stands by `gender`, or None.
 
     Raises:
         ValueError: a time without its zone, text with line breaks or other control characters, numbers that are
@@ -89,6 +91,7 @@ class Record:
     reasons: tuple[str, ...]
     model: str
     model_sha256: str
+    gender_sure: bool | None = None
 
     def __post_init__(self) -> None:
         if self.time.tzinfo is None:
@@ -158,6 +161,7 @@ def make_record(
         reasons=tuple(_plain(reason).replace("; ", ", ") for reason in prediction.reasons),
         model=_plain(model),
         model_sha256=model_sha256,
+        gender_sure=prediction.gender_sure,
     )
 
 
@@ -169,6 +173,7 @@ def to_row(record: Record) -> dict[str, Value]:
         *(*record.box, record.age, *interval, record.level),
         *(None if record.gender is None else record.gender.value, record.probability),
         *(record.answered, "; ".join(record.reasons) or None, record.model, record.model_sha256),
+        record.gender_sure,
     )
     return dict(zip(RECORD_COLUMNS, values, strict=True))
 
@@ -200,6 +205,7 @@ def from_row(row: Mapping[str, Any]) -> Record:
             reasons=tuple(reasons.split("; ")) if reasons else (),
             model=row["model"],
             model_sha256=row["model_sha256"],
+            gender_sure=row["gender_sure"],
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a record ({type(error).__name__}: {error}): {str(row)[:120]}") from error

@@ -50,6 +50,7 @@ COLUMNS: dict[str, Kind] = {
     "pitch_degrees": "number",
     "roll_degrees": "number",
     "cut": "number",
+    "gender_sure": "flag",
 }
 """The columns of flat records, in order, with what they hold; all but `source` may be empty.
 
@@ -124,6 +125,7 @@ def _face_object(face: Face) -> dict[str, object]:
         "answered": face.answered,
         "reasons": list(face.reasons),
         "quality": _quality_object(face.quality),
+        "gender_sure": face.gender_sure,
     }
 
 
@@ -144,6 +146,7 @@ def _trust_values(face: Face) -> Row:
         "; ".join(face.reasons) or None,
         None if ranges is None else "; ".join(f"{low:g}-{high:g}" for low, high in ranges),
         *(_measure(face.quality, name) for name in _MEASURES),
+        face.gender_sure,
     )
 
 

@@ -35,7 +35,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agewise.card import BinsAge, ExpectationAge, OrdinalAge
-from agewise.decode import AgeEstimates, ages_of
+from agewise.decode import AgeEstimates, ages_of, is_gender_sure
 from agewise.estimate import Estimator
 from agewise.types import Detection, FloatArray, Gender, Prediction, Quality
 
@@ -171,8 +171,10 @@ class Fusion:
             self._gender = likelier
         if likelier is self._gender and probability >= self._sure and self.answered >= 2:
             self._decided = True
-        shown = probability if likelier is self._gender else 0.5
-        return dataclasses.replace(fused, gender=self._gender, gender_probability=min(shown, 1.0))
+        shown = min(probability if likelier is self._gender else 0.5, 1.0)
+        spec = self._estimator.card.gender
+        sure = None if spec is None else is_gender_sure(shown, fused.age_years, spec)
+        return dataclasses.replace(fused, gender=self._gender, gender_probability=shown, gender_sure=sure)
 
 
 def _female(predictions: list[Prediction], weights: FloatArray) -> float | None:

@@ -220,11 +220,11 @@ def _table(
         for i, row in enumerate(rows):
             if row is not None and row.probs_over_ages is not None:
                 probs[i] = row.probs_over_ages
-    numbers = np.array([_numbers(row) for row in rows], dtype=np.float64).reshape(-1, 5)
+    numbers = np.array([_numbers(row) for row in rows], dtype=np.float64).reshape(-1, 6)
     # Not all versions of a prediction say whether it is an answer.
     answered = [row is not None and bool(getattr(row, "answered", True)) for row in rows]
     reasons = ["; ".join(map(str, getattr(row, "reasons", ()))) for row in rows]
-    columns = ("years", "std_years", "low", "high", "female_probability")
+    columns = ("years", "std_years", "low", "high", "female_probability", "gender_sure")
     return Predictions.of(
         labels | dict(zip(columns, numbers.T, strict=True)) | {"answered": answered, "reasons": reasons},
         probs_over_ages=probs,
@@ -233,10 +233,11 @@ def _table(
     )
 
 
-def _numbers(row: Prediction | None) -> tuple[float, float, float, float, float]:
+def _numbers(row: Prediction | None) -> tuple[float, ...]:
     if row is None:
-        return (math.nan,) * 5
+        return (math.nan,) * 6
     low, high = row.age_interval_years or (math.nan, math.nan)
     share = math.nan if row.gender_probability is None else row.gender_probability
     female = share if row.gender is Gender.FEMALE else 1 - share
-    return row.age_years, row.age_std_years, low, high, female
+    sure = math.nan if row.gender_sure is None else float(row.gender_sure)
+    return row.age_years, row.age_std_years, low, high, female, sure

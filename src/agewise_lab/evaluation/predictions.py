@@ -27,7 +27,7 @@ FLAGS = ("found", "answered")
 WHOLE = ("class_id",)
 NUMBERS = (
     *("truth", "truth_low", "truth_high", "apparent", "apparent_std", "is_female"),
-    *("years", "std_years", "low", "high", "female_probability"),
+    *("years", "std_years", "low", "high", "female_probability", "gender_sure"),
 )
 COLUMNS = (*WORDS, *FLAGS, *WHOLE, *NUMBERS)
 """The columns of one value a row; all of them but `name` may be left out when a table is made."""
@@ -83,6 +83,7 @@ class Predictions:
         low: of the interval at `provenance.level`; `high` is its other end.
         high: as `low`.
         female_probability: 0 to 1, NaN where the model does not estimate it.
+        gender_sure: 1 where the model stands by its gender label, 0 where not, NaN where it does not tell.
         class_id: the predicted class of a model that gives no years, from 0; -1 where there is none.
         probs_over_ages: float32 (n, classes), rows sum to 1, or None.
         class_years: what each class stands for, years (classes, 2): first and last, the same for a single age.
@@ -112,6 +113,7 @@ class Predictions:
     low: FloatArray
     high: FloatArray
     female_probability: FloatArray
+    gender_sure: FloatArray
     class_id: IntArray
     probs_over_ages: npt.NDArray[np.float32] | None = None
     class_years: FloatArray | None = None

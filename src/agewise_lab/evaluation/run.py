@@ -20,12 +20,18 @@ from agewise_lab.evaluation import metrics
 from agewise_lab.store.crops import open_store, padded
 from agewise_lab.store.split import hash_split
 
+SURE_FIGURES = ("gender_sure", "gender_right_of_sure", "gender_sure_under_13", "gender_right_of_sure_under_13")
+"""Of `summary`: the share of gender labels that the model stands by, and of these the share that is right; the same of
+faces estimated under 13, where most are unsure.
+"""
+
 
 @dataclass(frozen=True)
 class Results:
     """Predictions beside their labels; one row a face, in the order of the records.
 
-    NaN where no face was found, and in what the model does not give: an interval, a gender. `answered` is False where
+    NaN where no face was found, and in what the model does not give: an interval, a gender, whether it is sure of it
+    (1 or 0 where it says so). `answered` is False where
     no face was found, too. `probs_over_ages` is (n, classes), or None where the model has no classes.
     """
 
@@ -40,6 +46,7 @@ class Results:
     high: FloatArray
     female_probability: FloatArray
     answered: npt.NDArray[np.bool_]
+    gender_sure: FloatArray
     probs_over_ages: FloatArray | None = None
 
     def select(self, rows: npt.NDArray[np.bool_]) -> Results:
@@ -87,16 +94,18 @@ def run(records: Sequence[Record], root: Path, estimator: Estimator, detector: D
             image = padded(image)
         face = most_central(image, (detector or whole).detect(image))
         if face is None:
-            rows.append((False, *[math.nan] * 5, False))
+            rows.append((False, *[math.nan] * 5, False, math.nan))
             probs.append(None)
             continue
         (prediction,) = estimator(image, [face])
         low, high = prediction.age_interval_years or (math.nan, math.nan)
         share = math.nan if prediction.gender_probability is None else prediction.gender_probability
         female = share if prediction.gender is Gender.FEMALE else 1 - share
-        rows.append((True, prediction.age_years, prediction.age_std_years, low, high, female, prediction.answered))
+        sure = math.nan if prediction.gender_sure is None else prediction.gender_sure
+        years, spread = prediction.age_years, prediction.age_std_years
+        rows.append((True, years, spread, low, high, female, prediction.answered, sure))
         probs.append(prediction.probs_over_ages)
-    table = np.array(rows, dtype=np.float64).reshape(-1, 7)
+    table = np.array(rows, dtype=np.float64).reshape(-1, 8)
     return Results(
         name=np.array([record.path for record in records]),
         truth=np.array([record.age_years for record in records]),
@@ -109,6 +118,7 @@ def run(records: Sequence[Record], root: Path, estimator: Estimator, detector: D
         high=table[:, 4],
         female_probability=table[:, 5],
         answered=table[:, 6] > 0,
+        gender_sure=table[:, 7],
         probs_over_ages=_stacked(probs),
     )
 
@@ -137,10 +147,22 @@ def summary(results: Results) -> dict[str, float]:
     if not np.isnan(r.female_probability).any():
         figures["gender"] = metrics.accuracy(r.female_probability, r.is_female)
         figures["gender_ece"] = metrics.expected_calibration_error(r.female_probability, r.is_female)
+    if not np.isnan(r.gender_sure).any():
+        shares = dict(zip(SURE_FIGURES, (*_of_sure(r), *_of_sure(r.select(r.years < 13))), strict=True))
+        figures |= {name: share for name, share in shares.items() if not math.isnan(share)}
     if not np.isnan(r.low).any():
         figures["coverage"] = metrics.coverage(r.low, r.high, r.truth)
         figures["width"] = float((r.high - r.low).mean())
     return figures
+
+
+def _of_sure(r: Results) -> tuple[float, float]:
+    """The share of sure gender labels, and of these of right ones; NaN where there is no face or no sure one."""
+    if not len(r.truth):
+        return math.nan, math.nan
+    sure = r.select(r.gender_sure > 0)
+    right = metrics.accuracy(sure.female_probability, sure.is_female) if len(sure.truth) else math.nan
+    return len(sure.truth) / len(r.truth), right
 
 
 def by_group(results: Results) -> dict[str, dict[str, float]]:

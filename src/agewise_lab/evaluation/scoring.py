@@ -74,6 +74,7 @@ def faces_of(table: Predictions, classes: AgeClasses | None = None) -> Faces:
         truths=known(table.truth),
         is_female=table.is_female if gender else None,
         female_probability=known(table.female_probability) if gender else None,
+        gender_sure=known(table.gender_sure) if gender else None,
         low=known(table.low),
         high=known(table.high),
         group=table.group if (table.group != "").any() else None,

@@ -16,7 +16,10 @@ FEW = 100
 """Subsets of fewer faces are marked: their figures may be chance."""
 
 ERRORS = ("mae", "bias", "rmse", "cs5", "exact", "one_off", "over18_fpr", "over18_fnr")
-TRUST = ("coverage", "truth_below", "truth_above", "width", "gender_accuracy", "declined")
+TRUST = (
+    *("coverage", "truth_below", "truth_above", "width"),
+    *("gender_accuracy", "gender_sure", "gender_sure_accuracy", "declined"),
+)
 BY_SUBSET = (*ERRORS, *TRUST)
 """The measures of the tables by subset; both directions of an error stand side by side."""
 
@@ -34,6 +37,8 @@ HEADINGS = {
     "truth_above": "truth above it",
     "width": "width, years",
     "gender_accuracy": "gender right",
+    "gender_sure": "gender sure",
+    "gender_sure_accuracy": "sure gender right",
     "declined": "declined",
 }
 

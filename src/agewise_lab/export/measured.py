@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from agewise._files import atomic_write
-from agewise.calibrate import calibrate, count_verdicts, fit_temperature
-from agewise.card import CARD_KEY, Calibration, Figure, ModelCard, read_card
+from agewise.calibrate import calibrate, count_verdicts, fit_sure, fit_temperature
+from agewise.card import CARD_KEY, Calibration, Figure, GenderSpec, ModelCard, read_card
+from agewise.decode import decode_female_probability
 from agewise.detect import Detector, make_detector
 from agewise.engine import OnnxEngine
 from agewise.estimate import Estimator
@@ -24,13 +25,13 @@ from agewise.estimate.golden import with_golden, write_card
 from agewise.quality import QualityThresholds
 from agewise.store import find_model
 from agewise.store.metadata import replace_metadata
-from agewise.types import Detection, UInt8Array
+from agewise.types import Detection, FloatArray, Gender, UInt8Array
 from agewise_lab.datasets.record import Record
 from agewise_lab.datasets.utkface import GROUPS
 from agewise_lab.evaluation.calibration import identities, labelled
 from agewise_lab.evaluation.degrade import run_degraded, same, spread_out
 from agewise_lab.evaluation.halves import BoolArray, Held, age_groups, repeated_halves
-from agewise_lab.evaluation.run import Results, part_of_store, run, summary
+from agewise_lab.evaluation.run import SURE_FIGURES, Results, part_of_store, run, summary
 from agewise_lab.evaluation.thresholds import choose_thresholds
 from agewise_lab.store.crops import open_store
 from agewise_lab.store.split import hash_split
@@ -41,7 +42,7 @@ _LEAST_GROUP = 100  # faces of a group whose coverage is stated by itself
 _LEAST_HALF = 100  # faces a half needs, for its tables to be of any use
 _DEGRADED = 120  # faces whose degraded copies choose the quality thresholds
 _UNITS = {"mae": "years", "bias": "years", "width": "years", "count": "faces"}
-_FITTED_THERE = ("coverage", "width", "gender_ece")  # never stated on the faces that the card was fitted on
+_FITTED_THERE = ("coverage", "width", "gender_ece", *SURE_FIGURES)  # never stated on the faces that they were fitted on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,7 @@ def measured_card(card: ModelCard, model: bytes, faces: Faces) -> ModelCard:
     """
     mtcnn = Remembering(make_detector("mtcnn"))
     chains: dict[str, Detector | None] = {BARE: None, CHAIN: mtcnn}
-    gender = None if card.gender is None else card.gender.model_copy(update={"temperature": 1.0})
+    gender = None if card.gender is None else card.gender.model_copy(update={"temperature": 1.0, "sure": None})
     blank = card.model_copy(
         update={"calibration": None, "gender": gender, "quality": None, "verification": (), "figures": ()}
     )
@@ -160,8 +161,17 @@ def _fitted(card: ModelCard, runs: dict[str, Results], faces: Faces) -> ModelCar
         found = [part.select(part.found) for part in runs.values()]
         female = np.concatenate([part.female_probability for part in found])
         labels = np.concatenate([part.is_female for part in found])
-        gender = gender.model_copy(update={"temperature": round(fit_temperature(female, labels), 4)})
+        temperature = round(fit_temperature(female, labels), 4)
+        years = np.concatenate([part.years for part in found])
+        sure = fit_sure(_cooled(female, temperature), labels, years, f"{what}, both chains")
+        gender = gender.model_copy(update={"temperature": temperature, "sure": sure})
     return card.model_copy(update={"calibration": calibration, "verification": verification, "gender": gender})
+
+
+def _cooled(female_probability: FloatArray, temperature: float) -> FloatArray:
+    """Probabilities of temperature 1 at another one, as `agewise.decode` gives them."""
+    spec = GenderSpec(output="p", order=(Gender.MALE, Gender.FEMALE), temperature=temperature)
+    return decode_female_probability({"p": female_probability}, spec)
 
 
 def _coverage_figures(card: ModelCard, runs: Sequence[Results], faces: Faces) -> list[Figure]:

@@ -46,7 +46,7 @@ def test_json_lines(predict: Cli, pictures: Path) -> None:
     assert first == {"source": "a.png", "width": 40, "height": 30, "error": None}
     assert list(face) == [
         *("box_xyxy", "detector_score", "landmarks_xy", "age_years", "age_std_years", "age_interval_years"),
-        *("gender", "gender_probability", "age_ranges_years", "answered", "reasons", "quality"),
+        *("gender", "gender_probability", "age_ranges_years", "answered", "reasons", "quality", "gender_sure"),
     ]
     assert face["box_xyxy"] == [0.0, 0.0, 40.0, 30.0]
     assert face["landmarks_xy"] is None

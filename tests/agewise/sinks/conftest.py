@@ -22,7 +22,7 @@ from agewise.sinks import Record, make_record
 from agewise.types import Detection, Gender, Prediction
 
 MODEL_SHA256 = "ab" * 32
-ANSWERED = Prediction(31.48291, 6.5, (24.25, 39.75), 0.9, Gender.FEMALE, 0.9712345678)
+ANSWERED = Prediction(31.48291, 6.5, (24.25, 39.75), 0.9, Gender.FEMALE, 0.9712345678, gender_sure=False)
 DECLINED = Prediction(
     50.0, 0.0, None, None, None, None, answered=False, reasons=("blurred; 0.05 < 0.10", "turned away (yaw 61° > 45°)")
 )

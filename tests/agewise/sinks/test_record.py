@@ -40,13 +40,14 @@ def test_the_columns_hold_what_was_estimated(make: MakeRecord, noon: datetime) -
         "reasons": None,
         "model": "agewise-s",
         "model_sha256": "ab" * 32,
+        "gender_sure": False,
     }
 
 
 def test_no_picture_and_no_embedding(make: MakeRecord) -> None:
     assert {field.name for field in dataclasses.fields(Record)} == {
         *("key", "time", "source", "frame", "seconds", "track_id", "box", "age", "interval", "level", "gender"),
-        *("probability", "answered", "reasons", "model", "model_sha256"),
+        *("probability", "answered", "reasons", "model", "model_sha256", "gender_sure"),
     }
     assert len(to_line(make(0))) < 600
 

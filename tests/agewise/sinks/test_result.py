@@ -32,6 +32,7 @@ FULL = Face(
             detector_score=0.99987654321,
         ),
         age_ranges_years=((24.0, 28.0), (31.0, 38.0)),
+        gender_sure=True,
     ),
 )
 BARE = Face(Detection((1.0, 2.0, 3.0, 4.0), 1.0), Prediction(50.0, 0.0, None, None, None, None))
@@ -58,6 +59,7 @@ FULL_OBJECT = {
         "roll_degrees": 0.0,
         "cut": 0.25,
     },
+    "gender_sure": True,
 }
 BARE_OBJECT = {
     "box_xyxy": [1.0, 2.0, 3.0, 4.0],
@@ -72,6 +74,7 @@ BARE_OBJECT = {
     "answered": True,
     "reasons": [],
     "quality": None,
+    "gender_sure": None,
 }
 
 
@@ -124,6 +127,7 @@ def test_records_are_one_a_face() -> None:
         "blurred (sharpness 0.05 < 0.10); turned away (yaw 61° > 45°)",
         "24-28; 31-38",
         *(26.6123, 0.05, 0.5, 0.0, -61.0, 2.5, 0.0, 0.25),
+        True,
     ]
     assert [key for key, value in records[1].items() if value is None] == [
         *(f"{point}_{axis}" for point in LANDMARK_COLUMNS for axis in "xy"),
@@ -133,7 +137,7 @@ def test_records_are_one_a_face() -> None:
         "gender_probability",
         "error",
         *("reasons", "age_ranges", "face_pixels", "sharpness", "brightness", "clipped"),
-        *("yaw_degrees", "pitch_degrees", "roll_degrees", "cut"),
+        *("yaw_degrees", "pitch_degrees", "roll_degrees", "cut", "gender_sure"),
     ]
 
 

@@ -70,8 +70,8 @@ def test_csv_as_text(tmp_path: Path) -> None:
         b"mouth_image_left_x,mouth_image_left_y,mouth_image_right_x,mouth_image_right_y,"
         b"age_years,age_std_years,age_interval_low,age_interval_high,gender,gender_probability,error,"
         b"answered,reasons,age_ranges,face_pixels,sharpness,brightness,clipped,"
-        b"yaw_degrees,pitch_degrees,roll_degrees,cut\n"
-        b"one face.jpg,640,480,0,0.0,1.0,20.0,31.0,0.5,,,,,,,,,,,30.0,5.0,20.0,40.0,male,0.75,,true,,,,,,,,,,\n"
+        b"yaw_degrees,pitch_degrees,roll_degrees,cut,gender_sure\n"
+        b"one face.jpg,640,480,0,0.0,1.0,20.0,31.0,0.5,,,,,,,,,,,30.0,5.0,20.0,40.0,male,0.75,,true,,,,,,,,,,,\n"
     )
 
 

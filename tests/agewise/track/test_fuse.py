@@ -166,6 +166,16 @@ def test_the_gender_is_held_until_the_other_is_sure(estimator: Estimator, frame:
     assert add(0.99)[0] is Gender.FEMALE
 
 
+def test_the_gender_that_is_shown_is_the_one_that_is_sure_or_not(
+    make_card: Callable[..., Any], make_estimator: Callable[..., Estimator], frame: Callable[..., Prediction]
+) -> None:
+    table = {"right": 0.9, "edges": [], "probabilities": [0.8], "counts": [9], "data": "x"}
+    card = make_card(gender=make_card().model_dump()["gender"] | {"sure": table})
+    fusion = Fusion(make_estimator(card), kept=2, gender_sure=0.9)
+    sure = [fusion.add(frame(30.0, female=female), BOX).gender_sure for female in (0.95, 0.95, 0.1, 0.01)]
+    assert sure == [True, True, False, True], "between the labels it is not sure, whatever the last frame says"
+
+
 def test_without_a_distribution_the_mean_and_a_card_in_years_does_not_shrink(
     make_card: Callable[..., Any], make_estimator: Callable[..., Estimator]
 ) -> None:

@@ -26,6 +26,7 @@ def results(found: list[bool], years: list[float], *, classes: int | None = 3) -
         high=values + 1,
         female_probability=values / 100,
         answered=np.array(found),
+        gender_sure=values * math.nan,
         probs_over_ages=None
         if classes is None
         else np.where(np.array(found)[:, None], np.ones((n, classes)), math.nan),

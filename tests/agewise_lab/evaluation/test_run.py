@@ -139,11 +139,14 @@ def results() -> Results:
         high=np.array([14.0, 15.0, 46.0, 34.0, 79.0, nan]),
         female_probability=np.array([0.9, 0.2, 0.4, 0.3, 0.6, nan]),
         answered=np.array([True, True, True, False, True, False]),
+        gender_sure=np.array([1.0, 0.0, 1.0, 0.0, 0.0, nan]),
     )
 
 
 def test_a_summary_by_hand(results: Results) -> None:
     figures = summary(results)
+    assert (figures["gender_sure"], figures["gender_right_of_sure"]) == (2 / 5, 1 / 2)
+    assert (figures["gender_sure_under_13"], figures["gender_right_of_sure_under_13"]) == (1 / 2, 1)
     assert figures["count"] == 5
     assert figures["found"] == pytest.approx(5 / 6)
     assert figures["answered"] == pytest.approx(4 / 5)

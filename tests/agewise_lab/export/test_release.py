@@ -95,6 +95,8 @@ def test_the_card_is_calibrated_and_measured_on_both_chains(card: ModelCard) -> 
     assert all(sum(table.counts) >= 26 for table in card.calibration.intervals)  # 25 bare crops and the one face
     assert card.gender is not None
     assert card.gender.temperature != 1.0
+    assert card.gender.sure is not None
+    assert (sum(card.gender.sure.counts), card.gender.sure.data) == (26, card.calibration.data)
     bare = {f.measure: f.value for f in card.figures if f.protocol == "bare crops" and "validation" in f.data}
     assert bare["count"] == 25
     assert bare["found"] == 1

@@ -128,6 +128,16 @@ def _gender_right(faces: Faces, level: float) -> FloatArray:
     return _labels(faces)[2]
 
 
+def _gender_sure(faces: Faces, level: float) -> FloatArray:
+    assert faces.gender_sure is not None
+    return _where(_labels(faces)[2], np.asarray(faces.gender_sure, dtype=np.float64))
+
+
+def _sure_gender_right(faces: Faces, level: float) -> FloatArray:
+    right: FloatArray = np.where(_gender_sure(faces, level) >= 0.5, _labels(faces)[2], np.nan)
+    return right
+
+
 def _gender_by_label(faces: Faces, level: float) -> FloatArray:
     _, female, right = _labels(faces)
     return np.stack([right * female, female, right * (1 - female), 1 - female], axis=1)
@@ -197,6 +207,7 @@ def _declined(faces: Faces, level: float) -> FloatArray:
 _AGE = ("truths",)
 _ENDS = ("truths", "low", "high")
 _GENDER = ("is_female", "female_probability")
+_SURE = (*_GENDER, "gender_sure")
 _CLASS = ("classes", "class_estimates")
 
 
@@ -231,6 +242,8 @@ MEASURES: tuple[Measure, ...] = (
     _years("width", "width of the interval", ("low", "high"), _width),
     _years("interval_score", "interval score", _ENDS, _score),
     _share("gender_accuracy", "gender right", _GENDER, _gender_right),
+    _share("gender_sure", "gender sure", _SURE, _gender_sure),
+    _share("gender_sure_accuracy", "sure gender right", _SURE, _sure_gender_right),
     Measure(
         name="gender_balanced",
         title="gender right, balanced",

@@ -62,6 +62,7 @@ class Faces:
         truths: years; NaN where the label is no age.
         is_female: 1 or True, 0 or False, NaN where the label is unknown.
         female_probability: 0 to 1; NaN where the model says nothing.
+        gender_sure: 1 or True where the model stands by its label, NaN where it does not tell.
         low, high: the interval, years; NaN where there is none.
         group: the data set's label, "" where unknown.
         subjects: who it is, numbers or names; a face of nobody known, "", counts as someone else, as all do without it.
@@ -79,6 +80,7 @@ class Faces:
     truths: FloatArray | None = None
     is_female: FloatArray | BoolArray | None = None
     female_probability: FloatArray | None = None
+    gender_sure: FloatArray | BoolArray | None = None
     low: FloatArray | None = None
     high: FloatArray | None = None
     group: Names | None = None

@@ -33,6 +33,7 @@ def _faces(count: int = 600, seed: int = 0, **changes: object) -> Faces:
         "classes": rng.integers(0, 8, count),
         "class_estimates": rng.integers(0, 8, count),
         "in_top2": rng.random(count) < 0.5,
+        "gender_sure": rng.random(count) < 0.7,
     }
     return Faces(**(columns | changes))
 
@@ -68,6 +69,8 @@ def _expected(f: Faces) -> dict[str, float]:
         "width": measures.mean_width(f.low, f.high),
         "interval_score": measures.interval_score(f.low, f.high, f.truths, 0.9),
         "gender_accuracy": measures.accuracy(f.female_probability, female),
+        "gender_sure": float(f.gender_sure.mean()),
+        "gender_sure_accuracy": measures.accuracy(f.female_probability[f.gender_sure], female[f.gender_sure]),
         "gender_balanced": measures.balanced_accuracy(f.female_probability, female),
         "gender_auc": measures.area_under_curve(f.female_probability, female),
         "gender_ece": measures.expected_calibration_error(f.female_probability, female),
