@@ -112,13 +112,16 @@ def release(
     output: Annotated[Path, typer.Option(help="Folder for the .onnx file and its manifest.json.")],
     name: Annotated[str | None, typer.Option(help="Of the model; by default the first network's.")] = None,
     mirrored: Annotated[bool, typer.Option(help="See the mirror image too, at twice the time.")] = False,
+    adjust: Annotated[float, typer.Option(help="Share of the training ages' frequency to take out, 0 to 1.")] = 0.0,
     version: Annotated[str, typer.Option(help="Version of the model, for its card.")] = "1.0.0",
     final: Annotated[bool, typer.Option(help="Also measure on the holdout part: the last look.")] = False,
 ) -> None:
     """Export, calibrate and measure a trained model, and write the file that ships."""
     from agewise_lab.export.release import release_run
 
-    path = release_run(runs, store, root, output, version=version, final=final, name=name, mirrored=mirrored)
+    path = release_run(
+        *(runs, store, root, output), version=version, final=final, name=name, mirrored=mirrored, adjust=adjust
+    )
     typer.echo(f"{path}: {path.stat().st_size} bytes")
 
 

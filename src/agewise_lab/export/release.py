@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import hashlib
 import json
@@ -32,13 +33,14 @@ from agewise_lab.architectures.compact import CompactConfig, CompactNet
 from agewise_lab.architectures.stored import compact_nets_of
 from agewise_lab.datasets.record import Record
 from agewise_lab.evaluation.run import part_of_store
+from agewise_lab.export.adjust import adjusted
 from agewise_lab.export.ensemble import Ensemble
 from agewise_lab.export.manifest import embed
 from agewise_lab.export.measured import GOLDEN_SEED, Faces, measured_card
 from agewise_lab.export.onnx_model import store_as_int8, to_onnx, with_card
 from agewise_lab.export.promises import Network, promises_of, years_in_torch
-from agewise_lab.store.crops import open_store
-from agewise_lab.store.split import Split, hash_split
+from agewise_lab.store.crops import CropStore, open_store
+from agewise_lab.store.split import Split, agreed_ages, hash_split
 from agewise_lab.training.config import ModelConfig, TrainConfig
 from agewise_lab.training.networks import make_network
 from agewise_lab.training.plain import from_plain
@@ -216,6 +218,17 @@ def _together(members: Sequence[_Member], *, mirrored: bool) -> Network:
     return Ensemble(compact, mirrored=mirrored).eval()
 
 
+def _less_of_the_prior(members: Sequence[_Member], store: CropStore, split: Split, tau: float) -> list[_Member]:
+    ages = agreed_ages(store)[split.train].astype(np.float64)
+    ages = ages[~np.isnan(ages)]
+    others = []
+    for member in members:
+        if not isinstance(member.net, CompactNet):
+            raise ValueError("only networks of the compact family (agewise-s, agewise-m) can be adjusted")
+        others.append(dataclasses.replace(member, net=adjusted(member.net, ages, tau)))
+    return others
+
+
 def _what(net: Network) -> str:
     """What a network estimates, in words."""
     promises = promises_of(net)
@@ -234,6 +247,7 @@ def release_run(
     final: bool,
     name: str | None = None,
     mirrored: bool = False,
+    adjust: float = 0.0,
 ) -> Path:
     """Release the last network of a run that `agewise_lab.training.run.train` finished; gives the file's path.
 
@@ -247,21 +261,26 @@ def release_run(
         final: also measure on the holdout part.
         name: of the model; by default that of the first run's network.
         mirrored: the networks also see the crop's mirror image, at twice the time.
+        adjust: share of the training ages' frequency that is taken out of the answers, see `adjust.py`.
 
     Raises:
         FileNotFoundError: no run, no checkpoint, or no store.
         ValueError: a run is not finished, or was made with another split of the data; networks that cannot answer
             together; or the file differs from the network in PyTorch by more than a quarter of a year.
     """
-    split = hash_split(open_store(store))
+    opened = open_store(store)
+    split = hash_split(opened)
     members = [member for run in runs for member in _members(run, split)]
+    if adjust:
+        members = _less_of_the_prior(members, opened, split, adjust)
     net = _together(members, mirrored=mirrored)
     name = name or members[0].name
     size = promises_of(net).input.size
     about = About(
         name=name,
         version=version,
-        summary=f"{_what(net)} from a {size} px aligned face.",
+        summary=f"{_what(net)} from a {size} px aligned face."
+        + (f" Adjusted: ages count by their frequency in training to the power of {-adjust:g}." if adjust else ""),
         recipe=" + ".join(member.recipe for member in members),
         training_data=f"UTKFace, {len(split.train)} images of its open part (split {split.digest})",
         split=split.digest,

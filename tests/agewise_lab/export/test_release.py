@@ -26,11 +26,12 @@ from agewise_lab.datasets.record import Record
 from agewise_lab.datasets.utkface import read_records
 from agewise_lab.export import measured as measured_module
 from agewise_lab.export import release as release_module
+from agewise_lab.export.adjust import adjusted, log_prior
 from agewise_lab.export.onnx_model import ServedNet, to_onnx
 from agewise_lab.export.release import About, face_crops, first_card, largest_difference, load_net, release, release_run
 from agewise_lab.heads.build import build_net
 from agewise_lab.store.crops import open_store
-from agewise_lab.store.split import hash_split
+from agewise_lab.store.split import agreed_ages, hash_split
 from agewise_lab.training.config import TrainConfig
 from agewise_lab.training.run import train
 
@@ -310,6 +311,33 @@ def test_two_runs_answer_together(
     got = OnnxEngine(path.read_bytes()).run({"image": image})  # the estimator's gender is calibrated, the file's is not
     np.testing.assert_allclose(got["age_probs"], np.mean(ages, axis=0), atol=2e-3)
     np.testing.assert_allclose(got["gender_probs"][:, 0], np.mean(females, axis=0), atol=2e-3)
+
+
+def test_less_of_the_training_ages(
+    tmp_path: Path, run_folder: Path, store_folder: Path, pictures: SimpleNamespace, tiny: CompactConfig
+) -> None:
+    """In the file the distribution is the network's, divided by the frequency of its training ages to that power."""
+    path = release_run(
+        [run_folder], store_folder, pictures.root, tmp_path / "out", version="1", final=False, adjust=0.4
+    )
+    card = Estimator(path).card
+    assert card.summary.endswith("Adjusted: ages count by their frequency in training to the power of -0.4.")
+    crops = face_crops(path.read_bytes(), pictures.root, read_records(pictures.root).records)[:5]
+    image = crops.transpose(0, 3, 1, 2)
+    with torch.inference_mode():
+        plain, _ = ServedNet(load_net(run_folder / "last.ckpt", "tiny", tiny))(torch.from_numpy(image).float() / 255)  # type: ignore[arg-type]
+    store = open_store(store_folder)
+    ages = agreed_ages(store)[hash_split(store).train].astype(np.float64)
+    expected = plain.numpy() * np.exp(-0.4 * log_prior(ages, plain.shape[1]))
+    got = OnnxEngine(path.read_bytes()).run({"image": image.astype(np.float32) / 255})["age_probs"]
+    np.testing.assert_allclose(got, expected / expected.sum(axis=1, keepdims=True), atol=1e-5)
+    assert np.abs(got - plain.numpy()).max() > 1e-3
+
+
+@pytest.mark.parametrize("tau", [-0.1, 1.1])
+def test_shares_that_are_none(make_net: Callable[..., CompactNet], tau: float) -> None:
+    with pytest.raises(ValueError, match="a share of the ages' frequency is 0 to 1, got "):
+        adjusted(make_net(), np.array([30.0]), tau)
 
 
 def test_a_folder_without_a_run(tmp_path: Path, store_folder: Path, pictures: SimpleNamespace) -> None:
