@@ -51,19 +51,18 @@ def unfold_batch_norms(folded: CompactNet, images: Iterable[Tensor]) -> CompactN
         ValueError: no images.
     """
     net = CompactNet(folded.config)
-    held, given = dict(folded.named_modules()), dict(net.named_modules())
-    pairs = {
-        name: (module[0], module[1])
-        for name, module in given.items()
-        if isinstance(module, nn.Sequential)
-        for module in [module[-2:]]
-        if len(module) == 2 and isinstance(module[0], nn.Conv2d) and isinstance(module[1], nn.BatchNorm2d)
-    }
-    moments = _moments({name: held[name][-2] for name in pairs}, folded, images)  # type: ignore[index]
+    held = dict(folded.named_modules())
+    norms: dict[str, nn.BatchNorm2d] = {}
+    for name, module in net.named_modules():
+        if isinstance(module, nn.Sequential) and len(module) and isinstance(module[-1], nn.BatchNorm2d):
+            norms[name] = module[-1]  # the convolution before it is the one that holds it
+    moments = _moments({name: held[name][-2] for name in norms}, folded, images)  # type: ignore[index]
     net.load_state_dict({**net.state_dict(), **{k: v for k, v in folded.state_dict().items() if k in net.state_dict()}})
-    for name, (_, norm) in pairs.items():
+    for name, norm in norms.items():
         mean, variance = moments[name]
         bias = held[name][-2].bias  # type: ignore[index]
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         norm.running_mean.copy_(mean - bias)
         norm.running_var.copy_(variance)
         with torch.no_grad():

@@ -17,7 +17,7 @@ from agewise.calibrate import Labelled, calibrate
 from agewise.card import AgeSpec, Calibration, IntervalKind
 from agewise.density import DensitySets
 from agewise.types import FloatArray
-from agewise_lab.evaluation import metrics
+from agewise_lab.evaluation import measures
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -73,7 +73,7 @@ def sets_of(
 def age_groups(truths: FloatArray) -> dict[str, BoolArray]:
     """Rows of all faces and of each band of the true age."""
     rows = {"all": np.ones(len(truths), dtype=bool)}
-    for name, first, last in metrics.AGE_BANDS:
+    for name, first, last in measures.AGE_BANDS:
         rows[f"age {name}"] = (truths >= first) & (truths < last + 1)
     return rows
 

@@ -16,7 +16,7 @@ from agewise.imaging import read_image
 from agewise.types import Detection, FloatArray, Gender, UInt8Array
 from agewise_lab.datasets.record import Record
 from agewise_lab.datasets.utkface import GROUPS, group_codes, read_records
-from agewise_lab.evaluation import metrics
+from agewise_lab.evaluation import measures
 from agewise_lab.store.crops import open_store, padded
 from agewise_lab.store.split import hash_split
 
@@ -140,18 +140,18 @@ def summary(results: Results) -> dict[str, float]:
         "count": len(r.truth),
         "found": float(results.found.mean()),
         "answered": float(r.answered.mean()),
-        "mae": metrics.mean_absolute_error(r.years, r.truth),
-        "bias": metrics.bias(r.years, r.truth),
-        "cs5": metrics.cumulative_score(r.years, r.truth, 5),
+        "mae": measures.mean_absolute_error(r.years, r.truth),
+        "bias": measures.bias(r.years, r.truth),
+        "cs5": measures.cumulative_score(r.years, r.truth, 5),
     }
     if not np.isnan(r.female_probability).any():
-        figures["gender"] = metrics.accuracy(r.female_probability, r.is_female)
-        figures["gender_ece"] = metrics.expected_calibration_error(r.female_probability, r.is_female)
+        figures["gender"] = measures.accuracy(r.female_probability, r.is_female)
+        figures["gender_ece"] = measures.expected_calibration_error(r.female_probability, r.is_female)
     if not np.isnan(r.gender_sure).any():
         shares = dict(zip(SURE_FIGURES, (*_of_sure(r), *_of_sure(r.select(r.years < 13))), strict=True))
         figures |= {name: share for name, share in shares.items() if not math.isnan(share)}
     if not np.isnan(r.low).any():
-        figures["coverage"] = metrics.coverage(r.low, r.high, r.truth)
+        figures["coverage"] = measures.coverage(r.low, r.high, r.truth)
         figures["width"] = float((r.high - r.low).mean())
     return figures
 
@@ -161,14 +161,14 @@ def _of_sure(r: Results) -> tuple[float, float]:
     if not len(r.truth):
         return math.nan, math.nan
     sure = r.select(r.gender_sure > 0)
-    right = metrics.accuracy(sure.female_probability, sure.is_female) if len(sure.truth) else math.nan
+    right = measures.accuracy(sure.female_probability, sure.is_female) if len(sure.truth) else math.nan
     return len(sure.truth) / len(r.truth), right
 
 
 def by_group(results: Results) -> dict[str, dict[str, float]]:
     """Summaries of all, of each age band, each gender label, each group of the data set."""
     rows = {"all": np.ones(len(results.truth), dtype=bool)}
-    for name, first, last in metrics.AGE_BANDS:
+    for name, first, last in measures.AGE_BANDS:
         rows[f"age {name}"] = (results.truth >= first) & (results.truth < last + 1)
     rows["female"], rows["male"] = results.is_female, ~results.is_female
     for i, group in enumerate(GROUPS):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agewise_lab.evaluation import metrics
-from agewise_lab.evaluation.metrics import AGE_BANDS, bootstrap_interval, expected_calibration_error
+from agewise_lab.evaluation import measures
+from agewise_lab.evaluation.measures import AGE_BANDS, bootstrap_interval, expected_calibration_error
 
 
 def _array(*values: float) -> np.ndarray:
@@ -25,9 +25,9 @@ def _array(*values: float) -> np.ndarray:
 )
 def test_ages(estimates: tuple[float, ...], truths: tuple[float, ...], mae: float, bias: float, cs5: float) -> None:
     a, b = _array(*estimates), _array(*truths)
-    assert metrics.mean_absolute_error(a, b) == pytest.approx(mae)
-    assert metrics.bias(a, b) == pytest.approx(bias)
-    assert metrics.cumulative_score(a, b, 5) == pytest.approx(cs5)
+    assert measures.mean_absolute_error(a, b) == pytest.approx(mae)
+    assert measures.bias(a, b) == pytest.approx(bias)
+    assert measures.cumulative_score(a, b, 5) == pytest.approx(cs5)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_ages(estimates: tuple[float, ...], truths: tuple[float, ...], mae: floa
     ],
 )
 def test_coverage(low: tuple[float, ...], high: tuple[float, ...], truths: tuple[float, ...], share: float) -> None:
-    assert metrics.coverage(_array(*low), _array(*high), _array(*truths)) == share
+    assert measures.coverage(_array(*low), _array(*high), _array(*truths)) == share
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_coverage(low: tuple[float, ...], high: tuple[float, ...], truths: tuple
     [((0.5,), (True,), 1), ((0.4999,), (True,), 0), ((0.9, 0.1, 0.8, 0.2), (True, False, False, True), 0.5)],
 )
 def test_accuracy(female: tuple[float, ...], labels: tuple[bool, ...], accuracy: float) -> None:
-    assert metrics.accuracy(_array(*female), np.array(labels)) == accuracy
+    assert measures.accuracy(_array(*female), np.array(labels)) == accuracy
 
 
 @pytest.mark.parametrize(
@@ -80,10 +80,10 @@ def test_what_is_calibrated_has_a_small_calibration_error() -> None:
 def test_measures_do_not_depend_on_the_order() -> None:
     rng = np.random.default_rng(1)
     estimates, truths, order = rng.random(50) * 80, rng.random(50) * 80, rng.permutation(50)
-    for measure in (metrics.mean_absolute_error, metrics.bias):
+    for measure in (measures.mean_absolute_error, measures.bias):
         assert measure(estimates, truths) == pytest.approx(measure(estimates[order], truths[order]))
-    assert abs(metrics.bias(estimates, truths)) <= metrics.mean_absolute_error(estimates, truths)
-    scores = [metrics.cumulative_score(estimates, truths, years) for years in range(0, 90, 5)]
+    assert abs(measures.bias(estimates, truths)) <= measures.mean_absolute_error(estimates, truths)
+    scores = [measures.cumulative_score(estimates, truths, years) for years in range(0, 90, 5)]
     assert scores == sorted(scores)
     assert scores[-1] == 1
 
