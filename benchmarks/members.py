@@ -1,11 +1,16 @@
 """What each network of the embedded models is worth alone and with others, and what the way of decoding adds.
 
-    python benchmarks/members.py --store CROP_STORE [--models agewise-s agewise-m FILE.onnx ...] [--largest 4]
+    python benchmarks/members.py --store CROP_STORE [--models agewise-s agewise-m FILE.onnx RUN ...] [--largest 4]
+        [--adjust 0.15]
 
-All networks of the files are read back, one that is in two files once. On the validation crops of a store, `whole` and
+All networks of the files are read back, one that is in two files once; of a run the averaged weights of its last
+network, as far as it got. On the validation crops of a store, `whole` and
 `aligned`, made by the code that trains and serves: each network, all combinations of up to `--largest`, and each of
 those with the mirror images too. Distributions and gender's probabilities are averaged, then decoded in three ways: the
-mean, the mean rounded to a whole year, and the median, which is one. Needs the extra `lab`.
+mean, the mean rounded to a whole year, and the median, which is one. "alike" is the median's error where all decades of
+age (80 and more as one) and both labels count alike: UTKFace has many at 26 and few at 60, users' photos may not.
+`--adjust` takes a share of the training ages' frequency out of each network (agewise_lab/export/adjust.py). Needs the
+extra `lab`.
 """
 
 from __future__ import annotations
@@ -18,23 +23,17 @@ from typing import Any
 import common
 
 HEAD = (
-    "networks", "sees", "crops", "MAE: mean", "rounded", "median", "CS@5: mean", "rounded", "median", "gender",
+    "networks", "sees", "crops", "MAE: mean", "rounded", "median", "alike", "CS@5: mean", "rounded", "median", "gender",
 )  # fmt: skip
 
 
 def networks(models: list[str]) -> dict[str, Any]:
-    """Each network of the files once, by the file's name and its place in it."""
-    import onnx
+    """Each network of the files and runs once, by its file's name and its place in it, or its run's."""
     import torch
-
-    from agewise.store import find_model
-    from agewise_lab.architectures.stored import compact_nets_of
-    from agewise_lab.training.teacher import shape_of
 
     found: dict[str, Any] = {}
     for model in models:
-        file = onnx.load_from_string(find_model(model).data)
-        for k, net in enumerate(compact_nets_of(file, shape_of(model))):
+        for k, net in enumerate(_of_run(Path(model)) if (Path(model) / "run.json").is_file() else _of_file(model)):
             weight = net.age.weight
             if not any(
                 weight.shape == other.age.weight.shape and torch.allclose(weight, other.age.weight, atol=1e-5)
@@ -42,6 +41,36 @@ def networks(models: list[str]) -> dict[str, Any]:
             ):
                 found[f"{Path(model).stem}/{k + 1}"] = net.eval().to(memory_format=torch.channels_last)
     return found
+
+
+def _of_file(model: str) -> list[Any]:
+    import onnx
+
+    from agewise.store import find_model
+    from agewise_lab.architectures.stored import compact_nets_of
+    from agewise_lab.training.teacher import shape_of
+
+    return compact_nets_of(onnx.load_from_string(find_model(model).data), shape_of(model))
+
+
+def _of_run(folder: Path) -> list[Any]:
+    import json
+
+    from agewise_lab.export.release import load_net
+    from agewise_lab.training.config import TrainConfig
+    from agewise_lab.training.plain import from_plain
+
+    net = from_plain(TrainConfig, json.loads((folder / "run.json").read_text())["config"]).nets[-1]
+    return [load_net(folder / "last.ckpt", net.name, net.architecture)]
+
+
+def alike(ages: Any, is_female: Any) -> Any:
+    """Weights (n,), summing to 1, under which all decades of age and both labels that occur count alike."""
+    import numpy as np
+
+    cells = 2 * np.minimum(ages // 10, 8).astype(int) + is_female
+    share = np.bincount(cells)[cells]
+    return 1 / share / (1 / share).sum()
 
 
 def answers(net: Any, crops: Any) -> tuple[Any, Any]:
@@ -65,19 +94,24 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--models", nargs="+", default=["agewise-s", "agewise-m"], help="of the compact family")
     parser.add_argument("--largest", type=int, default=4, help="networks of a combination")
+    parser.add_argument("--adjust", type=float, default=0.0, help="share of the ages' frequency, 0 to 1")
     arguments = parser.parse_args()
     common.use_one_thread()
     import numpy as np
 
     from agewise import decode
+    from agewise_lab.export.adjust import adjusted
     from agewise_lab.store.crops import open_store
-    from agewise_lab.store.split import hash_split
+    from agewise_lab.store.split import agreed_ages, hash_split
     from agewise_lab.training.augment import NO_AUGMENTATION, augment_crop
 
     store = open_store(arguments.store)
-    chosen = hash_split(store).validation
+    split = hash_split(store)
+    chosen = split.validation
     truth, is_female, rng = store.age_years[chosen], store.is_female[chosen] > 0.5, np.random.default_rng(0)
-    nets = networks(arguments.models)
+    learned = agreed_ages(store)[split.train].astype(np.float64)
+    nets = {name: adjusted(net, learned, arguments.adjust) for name, net in networks(arguments.models).items()}
+    weights = alike(truth, is_female)
     lines = []
     for kind in ("whole", "aligned"):
         seen: dict[tuple[str, bool], Any] = {}
@@ -99,6 +133,7 @@ def main() -> None:
                     ]
                     lines.append(
                         (" + ".join(group), sees, kind, *(f"{error.mean():.2f}" for error in errors),
+                         f"{weights @ errors[-1]:.2f}",
                          *(f"{100 * (error <= 5).mean():.1f}" for error in errors),
                          f"{100 * ((female >= 0.5) == is_female).mean():.1f}")
                     )  # fmt: skip
