@@ -157,10 +157,16 @@ def _gender(spec: GenderSpec | None) -> str:
 def _sure(table: SureTable) -> str:
     starts, ends = (None, *table.edges), (*table.edges, None)
     bands = ", ".join(
-        f"{'never' if least is None else f'from {100 * least:.0f} % on'}{_at_ages(start, end)}"
+        f"{_from(least)}{_at_ages(start, end)}"
         for least, start, end in zip(table.probabilities, starts, ends, strict=True)
     )
     return f"sure {bands}, where {100 * table.right:g} % or more were right"
+
+
+def _from(probability: float | None) -> str:
+    if probability is None:
+        return "never"
+    return "always" if probability == 0.5 else f"from {100 * probability:.0f} % on"
 
 
 def _at_ages(start: float | None, end: float | None) -> str:

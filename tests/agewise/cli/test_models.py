@@ -15,6 +15,8 @@ import agewise.store.models
 from agewise.card import Calibration
 from agewise.cli._cards import _intervals
 from agewise.detect import DetectorInfo, detector_names
+from agewise.engine import OnnxEngine
+from agewise.estimate import Estimator
 from agewise.store import embedded_files, list_models
 
 Cli = Callable[..., Any]
@@ -124,6 +126,30 @@ def test_show_in_other_words(
 ) -> None:
     path = tmp_path / "other.onnx"
     path.write_bytes(make_onnx(**changes))
+    assert part in " ".join(cli("models", "show", path).out.split())
+
+
+@pytest.mark.parametrize(
+    ("edges", "probabilities", "part"),
+    [
+        ([13], [0.815, 0.5], "sure from 82 % on under 13 years, always at 13 and more, where 90 % or more were right"),
+        ([13, 65], [None, 0.5, 0.6], "sure never under 13 years, always at 13 to 65, from 60 % on at 65 and more, wh"),
+        ([], [0.7], "; sure from 70 % on, where 90 % or more were right"),
+    ],
+)
+def test_show_says_which_genders_are_sure(
+    cli: Cli,
+    tmp_path: Path,
+    make_onnx: Callable[..., bytes],
+    edges: list[float],
+    probabilities: list[float | None],
+    part: str,
+) -> None:
+    plain = Estimator(engine=OnnxEngine(make_onnx())).card.gender
+    assert plain is not None
+    table = {"right": 0.9, "edges": edges, "probabilities": probabilities, "counts": [9] * len(probabilities)}
+    path = tmp_path / "other.onnx"
+    path.write_bytes(make_onnx(gender=plain.model_dump() | {"sure": table | {"data": "a hundred faces"}}))
     assert part in " ".join(cli("models", "show", path).out.split())
 
 
