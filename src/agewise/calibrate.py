@@ -248,14 +248,17 @@ def fit_sure(
     data: str,
     *,
     right: float = 0.9,
+    risk: float = 0.1,
+    looks: int = 1,
     edges: tuple[float, ...] = SURE_EDGES,
 ) -> SureTable:
     """From which probability on gender labels are sure, by bands of the estimated age.
 
-    Of the faces of a band that reach its probability at most a share 1 − right is wrong, with one more wrong one
-    counted than was seen: (wrong + 1) / (sure + 1) ≤ 1 − right. It is the least such probability. That is selective
-    classification by a threshold on the confidence (Geifman, El-Yaniv, «Selective Classification for Deep Neural
-    Networks», NIPS 2017), by bands, as children's faces show their gender less: the others would carry them.
+    The least probability of a band at which so few labels are wrong that, were a share 1 − right of such labels wrong
+    in truth, no more than these would have been seen with a probability of `risk` at most:
+    P(Bin(sure, 1 − right) ≤ wrong) ≤ risk. That is the bound of Geifman, El-Yaniv, «Selective Classification for Deep
+    Neural Networks», NIPS 2017, without their correction for trying several probabilities. By bands, as children's
+    faces show their gender less: the others would carry them.
 
     Args:
         female_probability: (n,), after the temperature.
@@ -263,12 +266,14 @@ def fit_sure(
         years: estimated ages (n,).
         data: what these faces are, for the card.
         right: the share of sure labels that is to be right.
+        risk: the probability, 0 to 1, that the share is not reached though it seems so.
+        looks: how many rows there are of each face: rows of one face count as one, since they err together.
         edges: of the bands, years.
 
-    >>> p = np.array([0.9] * 19 + [0.6])
-    >>> fit_sure(p, np.arange(20) < 19, np.full(20, 30.0), "x", edges=()).probabilities
-    (0.5,)
-    >>> fit_sure(p, np.arange(20) < 10, np.full(20, 30.0), "x", edges=()).probabilities
+    >>> p = np.array([0.9] * 22 + [0.6])
+    >>> fit_sure(p, np.arange(23) < 22, np.full(23, 30.0), "x", edges=()).probabilities  # .9 ** 22 = .098
+    (0.9,)
+    >>> fit_sure(p[1:], np.arange(22) < 21, np.full(22, 30.0), "x", edges=()).probabilities
     (None,)
     """
     place = np.searchsorted(edges, years, side="right")
@@ -278,22 +283,38 @@ def fit_sure(
     return SureTable(
         right=right,
         edges=edges,
-        probabilities=tuple(_least_sure(confidence[band], wrong[band], right) for band in bands),
+        probabilities=tuple(_least_sure(confidence[band], wrong[band], right, risk, looks) for band in bands),
         counts=tuple(int(band.sum()) for band in bands),
         data=data,
     )
 
 
-def _least_sure(confidence: FloatArray, wrong: BoolArray, right: float) -> float | None:
+def _least_sure(confidence: FloatArray, wrong: BoolArray, right: float, risk: float, looks: int) -> float | None:
     order = np.argsort(-confidence, kind="stable")
-    descending, count = confidence[order], np.arange(1, len(order) + 1)
-    kept = (np.cumsum(wrong[order]) + 1) / (count + 1) <= 1 - right + 1e-12
+    descending = confidence[order]
+    sure, missed = np.arange(1, len(order) + 1) / looks, np.cumsum(wrong[order]) / looks
+    tails = [_binomial_tail(math.ceil(k), math.floor(n), 1 - right) for k, n in zip(missed, sure, strict=True)]
+    kept = np.array(tails) <= risk
     kept &= np.append(descending[:-1] > descending[1:], True)[: len(order)]  # equals are taken together
     if not kept.any():
         return None
     if kept[-1]:
         return 0.5
     return max(0.5, math.floor(1e6 * float(descending[np.flatnonzero(kept)[-1]])) / 1e6)
+
+
+def _binomial_tail(most: int, count: int, share: float) -> float:
+    """P(Bin(count, share) ≤ most), summed in logarithms.
+
+    >>> round(_binomial_tail(1, 3, 0.5), 12)
+    0.5
+    """
+    logs = [
+        math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1)
+        + k * math.log(share) + (count - k) * math.log1p(-share)
+        for k in range(min(most, count) + 1)
+    ]  # fmt: skip
+    return min(1.0, math.fsum(map(math.exp, logs)))
 
 
 def count_verdicts(

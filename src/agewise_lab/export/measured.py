@@ -163,7 +163,7 @@ def _fitted(card: ModelCard, runs: dict[str, Results], faces: Faces) -> ModelCar
         labels = np.concatenate([part.is_female for part in found])
         temperature = round(fit_temperature(female, labels), 4)
         years = np.concatenate([part.years for part in found])
-        sure = fit_sure(_cooled(female, temperature), labels, years, f"{what}, both chains")
+        sure = fit_sure(_cooled(female, temperature), labels, years, f"{what}, both chains", looks=len(runs))
         gender = gender.model_copy(update={"temperature": temperature, "sure": sure})
     return card.model_copy(update={"calibration": calibration, "verification": verification, "gender": gender})
 
