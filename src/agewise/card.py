@@ -26,6 +26,14 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def _check_bands(edges: tuple[float, ...], **columns: tuple[object, ...]) -> None:
+    """Hold that edges rise, and that each column has one value for each of the bands between them."""
+    if any(len(column) != len(edges) + 1 for column in columns.values()):
+        raise ValueError(f"{len(edges)} edges need {len(edges) + 1} {' and '.join(columns)}")
+    if list(edges) != sorted(set(edges)):
+        raise ValueError(f"edges must rise, got {edges}")
+
+
 _Positive = Annotated[float, Field(gt=0)]
 _NotNegative = Annotated[float, Field(ge=0)]
 
@@ -154,10 +162,7 @@ class SureTable(_Part):
 
     @model_validator(mode="after")
     def _sizes(self) -> SureTable:
-        if not len(self.probabilities) == len(self.counts) == len(self.edges) + 1:
-            raise ValueError(f"{len(self.edges)} edges need {len(self.edges) + 1} probabilities and counts")
-        if list(self.edges) != sorted(set(self.edges)):
-            raise ValueError(f"edges must rise, got {self.edges}")
+        _check_bands(self.edges, probabilities=self.probabilities, counts=self.counts)
         return self
 
 
@@ -203,10 +208,7 @@ class IntervalTable(_Part):
 
     @model_validator(mode="after")
     def _sizes(self) -> IntervalTable:
-        if not len(self.radii) == len(self.counts) == len(self.edges) + 1:
-            raise ValueError(f"{len(self.edges)} edges need {len(self.edges) + 1} radii and counts")
-        if list(self.edges) != sorted(set(self.edges)):
-            raise ValueError(f"edges must rise, got {self.edges}")
+        _check_bands(self.edges, radii=self.radii, counts=self.counts)
         if self.kind in ("plain", "normalised") and (self.edges or self.normalised != (self.kind == "normalised")):
             raise ValueError(f"a {self.kind} table has one band and normalised={self.kind == 'normalised'}")
         return self
@@ -226,10 +228,7 @@ class DensityTable(_Part):
 
     @model_validator(mode="after")
     def _sizes(self) -> DensityTable:
-        if not len(self.masses) == len(self.counts) == len(self.edges) + 1:
-            raise ValueError(f"{len(self.edges)} edges need {len(self.edges) + 1} masses and counts")
-        if list(self.edges) != sorted(set(self.edges)):
-            raise ValueError(f"edges must rise, got {self.edges}")
+        _check_bands(self.edges, masses=self.masses, counts=self.counts)
         return self
 
 

@@ -21,10 +21,10 @@ from agewise.errors import ImageError
 from agewise.estimate import Estimator
 from agewise.imaging import read_image
 from agewise.store import find_model
-from agewise.types import Box, Detection, FloatArray, Gender, Prediction, UInt8Array
+from agewise.types import Box, Detection, FloatArray, Prediction, UInt8Array
 from agewise_lab.datasets.record import Record
 from agewise_lab.evaluation.predictions import Predictions, Provenance, labels_of
-from agewise_lab.evaluation.run import most_central
+from agewise_lab.evaluation.run import PREDICTED, most_central, numbers_of
 from agewise_lab.store.crops import padded
 
 LABELS = "labels"
@@ -220,24 +220,13 @@ def _table(
         for i, row in enumerate(rows):
             if row is not None and row.probs_over_ages is not None:
                 probs[i] = row.probs_over_ages
-    numbers = np.array([_numbers(row) for row in rows], dtype=np.float64).reshape(-1, 6)
+    numbers = np.array([numbers_of(row) for row in rows]).reshape(-1, len(PREDICTED))
     # Not all versions of a prediction say whether it is an answer.
     answered = [row is not None and bool(getattr(row, "answered", True)) for row in rows]
     reasons = ["; ".join(map(str, getattr(row, "reasons", ()))) for row in rows]
-    columns = ("years", "std_years", "low", "high", "female_probability", "gender_sure")
     return Predictions.of(
-        labels | dict(zip(columns, numbers.T, strict=True)) | {"answered": answered, "reasons": reasons},
+        labels | dict(zip(PREDICTED, numbers.T, strict=True)) | {"answered": answered, "reasons": reasons},
         probs_over_ages=probs,
         class_years=classes,
         provenance=stated,
     )
-
-
-def _numbers(row: Prediction | None) -> tuple[float, ...]:
-    if row is None:
-        return (math.nan,) * 6
-    low, high = row.age_interval_years or (math.nan, math.nan)
-    share = math.nan if row.gender_probability is None else row.gender_probability
-    female = share if row.gender is Gender.FEMALE else 1 - share
-    sure = math.nan if row.gender_sure is None else float(row.gender_sure)
-    return row.age_years, row.age_std_years, low, high, female, sure

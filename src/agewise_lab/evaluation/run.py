@@ -13,13 +13,15 @@ import numpy.typing as npt
 from agewise.detect import Detector, make_detector
 from agewise.estimate import Estimator
 from agewise.imaging import read_image
-from agewise.types import Detection, FloatArray, Gender, UInt8Array
+from agewise.types import Detection, FloatArray, Gender, Prediction, UInt8Array
 from agewise_lab.datasets.record import Record
 from agewise_lab.datasets.utkface import GROUPS, group_codes, read_records
 from agewise_lab.evaluation import measures
 from agewise_lab.store.crops import open_store, padded
 from agewise_lab.store.split import hash_split
 
+PREDICTED = ("years", "std_years", "low", "high", "female_probability", "gender_sure")
+"""The numbers of a prediction that tables of predictions hold, in the order of `numbers_of`."""
 SURE_FIGURES = ("gender_sure", "gender_right_of_sure", "gender_sure_under_13", "gender_right_of_sure_under_13")
 """Of `summary`: the share of gender labels that the model stands by, and of these the share that is right; the same of
 faces estimated under 13, where most are unsure.
@@ -86,41 +88,35 @@ def most_central(image_rgb: UInt8Array, faces: Sequence[Detection]) -> Detection
 def run(records: Sequence[Record], root: Path, estimator: Estimator, detector: Detector | None = None) -> Results:
     """Predict every record: the picture as the crop, or with `detector` padded, searched and aligned."""
     whole = make_detector("none")
-    rows: list[tuple[float, ...]] = []
-    probs: list[FloatArray | None] = []
+    predictions: list[Prediction | None] = []
     for record in records:
         image = read_image(root / record.path)
         if detector is not None:
             image = padded(image)
         face = most_central(image, (detector or whole).detect(image))
-        if face is None:
-            rows.append((False, *[math.nan] * 5, False, math.nan))
-            probs.append(None)
-            continue
-        (prediction,) = estimator(image, [face])
-        low, high = prediction.age_interval_years or (math.nan, math.nan)
-        share = math.nan if prediction.gender_probability is None else prediction.gender_probability
-        female = share if prediction.gender is Gender.FEMALE else 1 - share
-        sure = math.nan if prediction.gender_sure is None else prediction.gender_sure
-        years, spread = prediction.age_years, prediction.age_std_years
-        rows.append((True, years, spread, low, high, female, prediction.answered, sure))
-        probs.append(prediction.probs_over_ages)
-    table = np.array(rows, dtype=np.float64).reshape(-1, 8)
+        predictions.append(None if face is None else estimator(image, [face])[0])
+    table = np.array([numbers_of(prediction) for prediction in predictions]).reshape(-1, len(PREDICTED))
     return Results(
         name=np.array([record.path for record in records]),
         truth=np.array([record.age_years for record in records]),
         is_female=np.array([record.gender is Gender.FEMALE for record in records]),
         group=group_codes(records),
-        found=table[:, 0] > 0,
-        years=table[:, 1],
-        std_years=table[:, 2],
-        low=table[:, 3],
-        high=table[:, 4],
-        female_probability=table[:, 5],
-        answered=table[:, 6] > 0,
-        gender_sure=table[:, 7],
-        probs_over_ages=_stacked(probs),
+        found=np.array([prediction is not None for prediction in predictions], dtype=bool),
+        answered=np.array([prediction is not None and prediction.answered for prediction in predictions], dtype=bool),
+        probs_over_ages=_stacked([None if p is None else p.probs_over_ages for p in predictions]),
+        **dict(zip(PREDICTED, table.T, strict=True)),
     )
+
+
+def numbers_of(prediction: Prediction | None) -> tuple[float, ...]:
+    """The values of `PREDICTED`, NaN for what the model does not give and where no face was found."""
+    if prediction is None:
+        return (math.nan,) * len(PREDICTED)
+    low, high = prediction.age_interval_years or (math.nan, math.nan)
+    share = math.nan if prediction.gender_probability is None else prediction.gender_probability
+    female = share if prediction.gender is Gender.FEMALE else 1 - share
+    sure = math.nan if prediction.gender_sure is None else float(prediction.gender_sure)
+    return prediction.age_years, prediction.age_std_years, low, high, female, sure
 
 
 def _stacked(probs: Sequence[FloatArray | None]) -> FloatArray | None:

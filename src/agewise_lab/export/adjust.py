@@ -20,10 +20,13 @@ from agewise_lab.architectures.compact import CompactNet
 def log_prior(ages_years: FloatArray, classes: int) -> FloatArray:
     """log π of ages 0 to `classes` − 1: labels smoothed by a normal of 3 years and half a face added to each age.
 
+    Unknown ages, NaN, do not count.
+
     >>> np.exp(log_prior(np.array([2.0] * 9), 5)).round(2).tolist()
     [0.18, 0.21, 0.22, 0.21, 0.18]
     """
-    counts = np.bincount(np.clip(np.round(ages_years), 0, classes - 1).astype(int), minlength=classes)
+    known = ages_years[~np.isnan(ages_years)]
+    counts = np.bincount(np.clip(np.round(known), 0, classes - 1).astype(int), minlength=classes)
     ages = np.arange(classes)
     kernel = np.exp(-0.5 * ((ages[:, None] - ages) / 3.0) ** 2)
     smooth = counts @ (kernel / kernel.sum(axis=1, keepdims=True)) + 0.5
@@ -36,7 +39,7 @@ def adjusted(net: CompactNet, ages_years: FloatArray, tau: float) -> CompactNet:
 
     Args:
         net: of the compact family.
-        ages_years: the labels that it was trained on, which give π.
+        ages_years: the labels that it was trained on, which give π; NaN where unknown.
         tau: 0 leaves it as it is; at 1 all ages count alike.
 
     Raises:

@@ -220,7 +220,6 @@ def _together(members: Sequence[_Member], *, mirrored: bool) -> Network:
 
 def _less_of_the_prior(members: Sequence[_Member], store: CropStore, split: Split, tau: float) -> list[_Member]:
     ages = agreed_ages(store)[split.train].astype(np.float64)
-    ages = ages[~np.isnan(ages)]
     others = []
     for member in members:
         if not isinstance(member.net, CompactNet):
@@ -266,7 +265,7 @@ def release_run(
     Raises:
         FileNotFoundError: no run, no checkpoint, or no store.
         ValueError: a run is not finished, or was made with another split of the data; networks that cannot answer
-            together; or the file differs from the network in PyTorch by more than a quarter of a year.
+            together or be adjusted; or the file differs from the network in PyTorch by more than a quarter of a year.
     """
     opened = open_store(store)
     split = hash_split(opened)
