@@ -120,13 +120,25 @@ def test_the_set_of_the_intervals_level(make_card: MakeCard, make_estimator: Mak
 
 
 @pytest.mark.parametrize(
-    ("probabilities", "sure"), [((0.5, 0.99), True), ((0.99, 0.5), False), ((None, 0.5), False), ((0.64, 0.5), False)]
+    ("edge", "probabilities", "sure"),
+    [
+        (41, (0.5, 0.99), True),
+        (41, (0.99, 0.5), False),
+        (41, (None, 0.5), False),
+        (41, (0.64, 0.5), False),
+        (39, (0.99, 0.5), True),
+        (39, (0.5, None), False),
+    ],
 )
 def test_a_gender_is_sure_by_the_probability_at_that_age(
-    make_card: MakeCard, make_estimator: MakeEstimator, probabilities: tuple[float | None, float], sure: bool
+    make_card: MakeCard,
+    make_estimator: MakeEstimator,
+    edge: float,
+    probabilities: tuple[float | None, float | None],
+    sure: bool,
 ) -> None:
     """The tiny network says 40 years, and female with the level's share of .6."""
-    table = {"right": 0.9, "edges": [41], "probabilities": probabilities, "counts": [9, 9], "data": "x"}
+    table = {"right": 0.9, "edges": [edge], "probabilities": probabilities, "counts": [9, 9], "data": "x"}
     fields: dict[str, Any] = make_card().model_dump()["gender"]
     (prediction,) = make_estimator(make_card(gender=fields | {"sure": table})).predict_crops(flat(102))
     assert (prediction.age_years, prediction.gender_probability) == pytest.approx((40, 0.6), abs=1e-4)
