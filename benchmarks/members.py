@@ -47,10 +47,10 @@ def _of_file(model: str) -> list[Any]:
     import onnx
 
     from agewise.store import find_model
-    from agewise_lab.architectures.stored import compact_nets_of
+    from agewise_lab.architectures.stored import stored_nets_of
     from agewise_lab.training.teacher import shape_of
 
-    return compact_nets_of(onnx.load_from_string(find_model(model).data), shape_of(model))
+    return stored_nets_of(onnx.load_from_string(find_model(model).data), shape_of(model))
 
 
 def _of_run(folder: Path) -> list[Any]:
@@ -92,7 +92,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path, required=True)
-    parser.add_argument("--models", nargs="+", default=["agewise-s", "agewise-m"], help="of the compact family")
+    parser.add_argument("--models", nargs="+", default=["agewise-s", "agewise-m"], help="with agewise's two heads")
     parser.add_argument("--largest", type=int, default=4, help="networks of a combination")
     parser.add_argument("--adjust", type=float, default=0.0, help="share of the ages' frequency, 0 to 1")
     arguments = parser.parse_args()

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from agewise_lab.architectures.base import Backbone, InputFormat
+from agewise_lab.architectures.two_heads import TwoHeadNet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,22 +106,21 @@ def _features(config: CompactConfig) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class CompactNet(nn.Module):
+class CompactNet(TwoHeadNet):
     """The network with its own two heads, which the embedded models are; see the module's docstring."""
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config: CompactConfig = config
         self.features = _features(config)
         self.dropout = nn.Dropout(config.dropout)
         self.age = nn.Linear(config.widths[-1], config.ages)
         self.gender = nn.Linear(config.widths[-1], 2)
 
-    def forward(self, image_B3HW: Tensor) -> tuple[Tensor, Tensor]:
-        """RGB 0..1, float (n, 3, size, size) → logits over ages (n, ages) and over (female, male) (n, 2)."""
-        x = self.features((image_B3HW - 0.5) * 4.0).mean(dim=(2, 3))
-        x = self.dropout(x)
-        return self.age(x), self.gender(x)
+    def pooled(self, image_B3HW: Tensor) -> Tensor:
+        """RGB 0..1, float (n, 3, size, size) → pooled features (n, widths[-1])."""
+        pooled: Tensor = self.features((image_B3HW - 0.5) * 4.0).mean(dim=(2, 3))
+        return pooled
 
 
 class CompactBackbone(Backbone):

@@ -20,14 +20,18 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from agewise_lab.architectures.compact import CompactConfig, CompactNet
+from agewise_lab.architectures.recognition import RecognitionConfig, RecognitionNet
+from agewise_lab.architectures.two_heads import TwoHeadNet
 
 _Net = TypeVar("_Net", bound=nn.Module)
 
 
 def fold_batch_norms(net: _Net) -> _Net:
-    """A copy in evaluation mode whose convolutions hold their batch norms."""
+    """A copy in evaluation mode whose convolutions, or heads, hold their batch norms."""
     folded: _Net = copy.deepcopy(net).eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    for module in folded.modules():
+    for module in list(folded.modules()):
+        if isinstance(module, RecognitionNet):
+            module.fold_norm()
         if not isinstance(module, nn.Sequential):
             continue
         for i in range(len(module) - 1):
@@ -44,7 +48,7 @@ def unfold_batch_norms(folded: CompactNet, images: Iterable[Tensor]) -> CompactN
     mode nothing changes, and in training mode little on pictures of that kind.
 
     Args:
-        folded: a compact network whose convolutions hold their batch norms, as `compact_nets_of` gives it.
+        folded: a compact network whose convolutions hold their batch norms, as `stored_nets_of` gives it.
         images: batches of float RGB 0..1 (n, 3, s, s), of the pictures that will be trained on.
 
     Raises:
@@ -100,14 +104,19 @@ def _moments(
     }
 
 
-def compact_nets_of(source: onnx.ModelProto | Path, config: CompactConfig) -> list[CompactNet]:
-    """The networks inside a released file of the compact family, batch norms folded, in evaluation mode.
+def fresh_net(config: CompactConfig | RecognitionConfig) -> CompactNet | RecognitionNet:
+    """A network of a shape, with fresh weights."""
+    return CompactNet(config) if isinstance(config, CompactConfig) else RecognitionNet(config)
+
+
+def stored_nets_of(source: onnx.ModelProto | Path, config: CompactConfig | RecognitionConfig) -> list[TwoHeadNet]:
+    """The networks inside a released file, batch norms folded, in evaluation mode.
 
     So models whose runs are gone can still answer together with others, and teach. Weights stored as int8 come back as
     the file's runtime reads them. Weights are told by their order in the graph, which is that of the forward pass.
 
     Args:
-        source: made by `to_onnx` from a `CompactNet` or an `Ensemble` of them, as it is or stored as int8; or its path.
+        source: made by `to_onnx` from a `TwoHeadNet` or an `Ensemble` of them, as it is or stored as int8; or its path.
         config: the shape that each network was trained with.
 
     Returns:
@@ -118,18 +127,19 @@ def compact_nets_of(source: onnx.ModelProto | Path, config: CompactConfig) -> li
     """
     model = onnx.load(source) if isinstance(source, Path) else source
     constants = _Constants(model)
-    blank = fold_batch_norms(CompactNet(config))
+    blank: TwoHeadNet = fold_batch_norms(fresh_net(config))
     convolutions = [name for name, module in blank.named_modules() if isinstance(module, nn.Conv2d)]
     found = {kind: _weights_of(model, kind) for kind in ("Conv", "Gemm")}
-    heads = {"age": config.ages, "gender": 2}
+    outputs = {name: module.out_features for name, module in blank.named_modules() if isinstance(module, nn.Linear)}
     dense = {
-        name: [pair for pair in found["Gemm"] if len(constants[pair[1]]) == count] for name, count in heads.items()
+        name: [pair for pair in found["Gemm"] if len(constants[pair[1]]) == count] for name, count in outputs.items()
     }
     count = len(found["Conv"]) // len(convolutions)
     if count == 0 or {len(found["Conv"]), *map(len, dense.values())} != {count * len(convolutions), count}:
         raise ValueError(
-            f"the file's weights are not those of a compact network of this shape: it has {len(found['Conv'])} "
-            f"convolutions and {len(found['Gemm'])} dense layers, one network of {config} has {len(convolutions)} and 2"
+            f"the file's weights are not those of a network of this shape: it has {len(found['Conv'])} "
+            f"convolutions and {len(found['Gemm'])} dense layers, one network of {config} has {len(convolutions)} and "
+            f"{len(outputs)}"
         )
     nets = []
     for k in range(count):
@@ -144,7 +154,7 @@ def compact_nets_of(source: onnx.ModelProto | Path, config: CompactConfig) -> li
         try:
             net.load_state_dict(state)
         except RuntimeError as e:
-            raise ValueError(f"the file's weights are not those of a compact network of this shape: {e}") from e
+            raise ValueError(f"the file's weights are not those of a network of this shape: {e}") from e
         nets.append(net)
     return nets
 

@@ -49,7 +49,8 @@ def train(
     threads: Annotated[int, typer.Option(help="Threads of PyTorch.")] = 1,
     workers: Annotated[int, typer.Option(help="Processes that prepare batches.")] = 1,
     teacher: Annotated[
-        Path | None, typer.Option(help="What teaches this one: a finished run, its last network; or a released file.")
+        list[Path] | None,
+        typer.Option(help="What teaches this one: a finished run, its last network; or a released file. Repeatable."),
     ] = None,
     distill: Annotated[float, typer.Option(help="Weight of the teacher's answers.")] = 0.5,
     one_answer: Annotated[
@@ -77,8 +78,8 @@ def train(
     opened = open_store(store, in_memory=True)
     for config, folder in zip(runs, folders, strict=True):
         taught = config
-        if teacher is not None:
-            taught = with_teacher(config, teacher, distill=distill, asked="one" if one_answer else "all")
+        if teacher:
+            taught = with_teacher(config, *teacher, distill=distill, asked="one" if one_answer else "all")
         run_training(
             taught,
             opened,

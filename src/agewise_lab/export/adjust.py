@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from agewise.types import FloatArray
-from agewise_lab.architectures.compact import CompactNet
+from agewise_lab.architectures.two_heads import TwoHeadNet
 
 
 def log_prior(ages_years: FloatArray, classes: int) -> FloatArray:
@@ -34,11 +34,11 @@ def log_prior(ages_years: FloatArray, classes: int) -> FloatArray:
     return result
 
 
-def adjusted(net: CompactNet, ages_years: FloatArray, tau: float) -> CompactNet:
+def adjusted(net: TwoHeadNet, ages_years: FloatArray, tau: float) -> TwoHeadNet:
     """A copy whose distributions over ages are divided by π^`tau`.
 
     Args:
-        net: of the compact family.
+        net: its age head is changed.
         ages_years: the labels that it was trained on, which give π; NaN where unknown.
         tau: 0 leaves it as it is; at 1 all ages count alike.
 

@@ -1,4 +1,4 @@
-"""Several compact networks that answer as one: the mean of their distributions (a deep ensemble).
+"""Several networks that answer as one: the mean of their distributions (a deep ensemble).
 
     image (n, 3, s, s), RGB, 0..1 ──┬─> member 1 ─ softmax ─┐
                                     ├─> member 2 ─ softmax ─┼─ mean ─> age (n, ages), gender (n, 2)
@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from agewise.card import ExpectationAge, GenderSpec
 from agewise.types import Gender
 from agewise_lab.architectures.base import InputFormat
-from agewise_lab.architectures.compact import CompactNet
+from agewise_lab.architectures.two_heads import TwoHeadNet
 from agewise_lab.export.onnx_model import ServedNet
 
 
 def distribution_over(class_ages: tuple[float, ...]) -> ExpectationAge:
-    """How the age of the compact family is decoded: a distribution, of which the median is the estimate."""
+    """How the age of such networks is decoded: a distribution, of which the median is the estimate."""
     return ExpectationAge(output="age_probs", class_ages=class_ages, estimate="median")
 
 
@@ -40,7 +40,7 @@ class Ensemble(nn.Module):
         ValueError: no member, or members that differ in size or ages.
     """
 
-    def __init__(self, members: Sequence[CompactNet], *, mirrored: bool = False) -> None:
+    def __init__(self, members: Sequence[TwoHeadNet], *, mirrored: bool = False) -> None:
         super().__init__()
         shapes = sorted({(net.config.size, net.config.ages) for net in members})
         if len(shapes) != 1:

@@ -23,8 +23,8 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from agewise.card import CARD_KEY, ModelCard
-from agewise_lab.architectures.compact import CompactNet
 from agewise_lab.architectures.stored import fold_batch_norms
+from agewise_lab.architectures.two_heads import TwoHeadNet
 
 _LEAST_ELEMENTS = 1024  # smaller weights stay float: they save nothing
 
@@ -32,7 +32,7 @@ _LEAST_ELEMENTS = 1024  # smaller weights stay float: they save nothing
 class ServedNet(nn.Module):
     """What is served: probabilities instead of logits. RGB 0..1 (n, 3, size, size) → (n, ages), (n, 2)."""
 
-    def __init__(self, net: CompactNet) -> None:
+    def __init__(self, net: TwoHeadNet) -> None:
         super().__init__()
         self.net = net
 
@@ -77,11 +77,11 @@ def to_onnx(net: Any) -> onnx.ModelProto:
     """The served network in float32: input `image`, any batch size.
 
     Args:
-        net: a `CompactNet`, whose outputs are `age_probs` and `gender_probs`; or an `AgeGenderNet`, or what serves like
+        net: a `TwoHeadNet`, whose outputs are `age_probs` and `gender_probs`; or an `AgeGenderNet`, or what serves like
             one (see `NamedOutputs`), whose outputs are those that its heads' decodings name.
     """
     folded = fold_batch_norms(net)
-    if isinstance(folded, CompactNet):
+    if isinstance(folded, TwoHeadNet):
         served, size, names = ServedNet(folded).eval(), folded.config.size, ("age_probs", "gender_probs")
     else:
         served = NamedOutputs(folded).eval()
@@ -102,7 +102,7 @@ def to_onnx(net: Any) -> onnx.ModelProto:
         )
     model = onnx.load_from_string(stream.getvalue())
     pool_within_convolutions(model)
-    _slim(model, keep_weights=isinstance(folded, CompactNet))
+    _slim(model, keep_weights=isinstance(folded, TwoHeadNet))
     return model
 
 

@@ -21,12 +21,12 @@ from agewise.card import (
 )
 from agewise.types import FloatArray, Gender, UInt8Array
 from agewise_lab.architectures.base import AgeGenderNet
-from agewise_lab.architectures.compact import CompactNet
 from agewise_lab.architectures.stored import fold_batch_norms
+from agewise_lab.architectures.two_heads import TwoHeadNet
 from agewise_lab.export.ensemble import Ensemble, distribution_over
 from agewise_lab.export.onnx_model import ServedNet
 
-Network: TypeAlias = CompactNet | AgeGenderNet | Ensemble
+Network: TypeAlias = TwoHeadNet | AgeGenderNet | Ensemble
 """What can be exported with a card."""
 
 
@@ -46,7 +46,7 @@ def promises_of(net: Network) -> Promises:
     Raises:
         ValueError: it has no age head: a card needs an age.
     """
-    if isinstance(net, CompactNet):
+    if isinstance(net, TwoHeadNet):
         classes = tuple(float(age) for age in range(net.config.ages))
         return Promises(
             input=InputSpec(name="image", size=net.config.size, color_order="RGB", scale=1 / 255),
@@ -82,7 +82,7 @@ def years_in_torch(net: Network, crops_rgb: UInt8Array) -> FloatArray:
     """
     image = torch.from_numpy(np.ascontiguousarray(crops_rgb.transpose(0, 3, 1, 2)))
     with torch.inference_mode():
-        if isinstance(net, CompactNet):
+        if isinstance(net, TwoHeadNet):
             probs, _ = ServedNet(fold_batch_norms(net))(image.float() / 255)
             outputs = {"age_probs": probs}
         else:

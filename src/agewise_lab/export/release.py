@@ -29,8 +29,10 @@ from agewise.imaging.read import read_image
 from agewise.store.models import EmbeddedFile
 from agewise.types import UInt8Array
 from agewise_lab.architectures.base import AgeGenderNet
-from agewise_lab.architectures.compact import CompactConfig, CompactNet
-from agewise_lab.architectures.stored import compact_nets_of
+from agewise_lab.architectures.compact import CompactConfig
+from agewise_lab.architectures.recognition import RecognitionConfig
+from agewise_lab.architectures.stored import stored_nets_of
+from agewise_lab.architectures.two_heads import TwoHeadNet
 from agewise_lab.datasets.record import Record
 from agewise_lab.evaluation.run import part_of_store
 from agewise_lab.export.adjust import adjusted
@@ -43,6 +45,7 @@ from agewise_lab.store.crops import CropStore, open_store
 from agewise_lab.store.split import Split, agreed_ages, hash_split
 from agewise_lab.training.config import ModelConfig, TrainConfig
 from agewise_lab.training.networks import make_network
+from agewise_lab.training.origins import origins_of_file, origins_of_run
 from agewise_lab.training.plain import from_plain
 from agewise_lab.training.teacher import averaged_weights, check_file, shape_of
 
@@ -61,10 +64,12 @@ class About:
     split: str
 
 
-def load_net(checkpoint: Path, name: str, architecture: CompactConfig | ModelConfig) -> CompactNet | AgeGenderNet:
+def load_net(
+    checkpoint: Path, name: str, architecture: CompactConfig | RecognitionConfig | ModelConfig
+) -> TwoHeadNet | AgeGenderNet:
     """A network with the averaged weights of a Lightning checkpoint, in evaluation mode."""
     net = make_network(architecture)
-    assert isinstance(net, CompactNet | AgeGenderNet)
+    assert isinstance(net, TwoHeadNet | AgeGenderNet)
     net.load_state_dict(averaged_weights(checkpoint, name))
     return net.eval()
 
@@ -185,11 +190,12 @@ def _finished_run(run: Path, split: Split) -> TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class _Member:
-    """A trained network, and the names that a card needs."""
+    """A trained network, and what a card says of it in words."""
 
-    net: CompactNet | AgeGenderNet
+    net: TwoHeadNet | AgeGenderNet
     name: str
     recipe: str
+    origins: tuple[str, ...]
 
 
 def _members(source: Path, split: Split) -> list[_Member]:
@@ -197,14 +203,17 @@ def _members(source: Path, split: Split) -> list[_Member]:
     if source.suffix == ".onnx":
         check_file(source, split.digest)
         card = Estimator(source).card
-        nets = compact_nets_of(source, shape_of(source))
+        nets = stored_nets_of(source, shape_of(source))
         recipes = card.recipe.split(" + ")
         recipes = recipes if len(recipes) == len(nets) else [card.recipe] * len(nets)
-        return [_Member(net=net, name=card.name, recipe=recipe) for net, recipe in zip(nets, recipes, strict=True)]
+        return [
+            _Member(net=net, name=card.name, recipe=recipe, origins=origins_of_file(source))
+            for net, recipe in zip(nets, recipes, strict=True)
+        ]
     config = _finished_run(source, split)
     chosen = config.nets[-1]
     net = load_net(source / "last.ckpt", chosen.name, chosen.architecture)
-    return [_Member(net=net, name=chosen.name, recipe=config.name)]
+    return [_Member(net=net, name=chosen.name, recipe=config.name, origins=origins_of_run(source))]
 
 
 def _together(members: Sequence[_Member], *, mirrored: bool) -> Network:
@@ -212,18 +221,18 @@ def _together(members: Sequence[_Member], *, mirrored: bool) -> Network:
     nets = [member.net for member in members]
     if len(nets) == 1 and not mirrored:
         return nets[0]
-    compact = [net for net in nets if isinstance(net, CompactNet)]
-    if len(compact) != len(nets):
-        raise ValueError("only networks of the compact family (agewise-s, agewise-m) can answer together")
-    return Ensemble(compact, mirrored=mirrored).eval()
+    own = [net for net in nets if isinstance(net, TwoHeadNet)]
+    if len(own) != len(nets):
+        raise ValueError("only networks of agewise-s and agewise-m, not those by name, can answer together")
+    return Ensemble(own, mirrored=mirrored).eval()
 
 
 def _less_of_the_prior(members: Sequence[_Member], store: CropStore, split: Split, tau: float) -> list[_Member]:
     ages = agreed_ages(store)[split.train].astype(np.float64)
     others = []
     for member in members:
-        if not isinstance(member.net, CompactNet):
-            raise ValueError("only networks of the compact family (agewise-s, agewise-m) can be adjusted")
+        if not isinstance(member.net, TwoHeadNet):
+            raise ValueError("only networks of agewise-s and agewise-m, not those by name, can be adjusted")
         others.append(dataclasses.replace(member, net=adjusted(member.net, ages, tau)))
     return others
 
@@ -252,7 +261,7 @@ def release_run(
 
     Args:
         runs: folder of one run, or of several whose networks are to answer together (see `Ensemble`); a released
-            `.onnx` file of the compact family can stand for runs that are gone, with all the networks that it holds.
+            `.onnx` file of agewise-s or agewise-m can stand for runs that are gone, with all networks that it holds.
         store: the crop store that they were trained on.
         root: of the data set.
         output: folder for the file and its manifest.
@@ -275,13 +284,16 @@ def release_run(
     net = _together(members, mirrored=mirrored)
     name = name or members[0].name
     size = promises_of(net).input.size
+    origins = dict.fromkeys(origin for member in members for origin in member.origins)
     about = About(
         name=name,
         version=version,
         summary=f"{_what(net)} from a {size} px aligned face."
         + (f" Adjusted: ages count by their frequency in training to the power of {-adjust:g}." if adjust else ""),
         recipe=" + ".join(member.recipe for member in members),
-        training_data=f"UTKFace, {len(split.train)} images of its open part (split {split.digest})",
+        training_data="; ".join(
+            [f"UTKFace, {len(split.train)} images of its open part (split {split.digest})", *origins]
+        ),
         split=split.digest,
     )
     validation = part_of_store(store, root, "validation")

@@ -7,7 +7,12 @@ from functools import partial
 
 from agewise.errors import unknown_name
 from agewise_lab.recipes.adience import ADIENCE, FOLDS
-from agewise_lab.recipes.agewise_m import agewise_m
+from agewise_lab.recipes.agewise_m import (
+    agewise_m,
+    agewise_m_recognition,
+    agewise_m_recognition_calm,
+    agewise_m_recognition_on,
+)
 from agewise_lab.recipes.agewise_s import agewise_s, agewise_s_taught
 from agewise_lab.recipes.agewise_ssr import agewise_ssr
 from agewise_lab.recipes.baselines import BASELINES
@@ -31,6 +36,9 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "agewise-s": agewise_s,
     "agewise-s-taught": agewise_s_taught,
     "agewise-m": agewise_m,
+    "agewise-m-recognition": agewise_m_recognition,
+    "agewise-m-recognition-on": agewise_m_recognition_on,
+    "agewise-m-recognition-calm": agewise_m_recognition_calm,
     "agewise-ssr": agewise_ssr,
     "ssrnet-imdb": ssrnet_imdb,
     "ssrnet-wiki": ssrnet_wiki,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agewise_lab.architectures.compact import CompactConfig
+from agewise_lab.architectures.recognition import RecognitionConfig
 from agewise_lab.training.augment import AugmentConfig
 from agewise_lab.training.config import NetConfig, TrainConfig
 
 M = CompactConfig(size=96, stem=32, widths=(64, 128, 224, 320), depths=(1, 1, 2, 1), first_stride=2, dropout=0.2)
+RECOGNITION = RecognitionConfig(size=112, blocks=12)
 
 
 def agewise_m() -> TrainConfig:
-    """The larger embedded model: four times the weights of agewise-s. See docs/research/ for what it gave."""
+    """The run that made agewise-m 1: four times the weights of agewise-s. See docs/research/ for what it gave."""
     return TrainConfig(
         name="agewise-m",
         nets=(NetConfig(name="agewise-m", architecture=M, learning_rate=2.5e-3),),
@@ -19,4 +23,68 @@ def agewise_m() -> TrainConfig:
         weight_decay=0.05,
         augment=AugmentConfig(erase=0.3),
         mixup=0.4,
+    )
+
+
+def agewise_m_recognition() -> TrainConfig:
+    """The first of the two runs that made agewise-m 4: twelve blocks of dlib's recognition network, trained on.
+
+    Meant for `--teacher agewise-m.onnx --distill 0.4 --one-answer` with version 3 of agewise-m. It needs the extra
+    `dlib`, which brings the weights that it starts with.
+    """
+    return TrainConfig(
+        name="agewise-m-recognition",
+        nets=(NetConfig(name="agewise-m", architecture=RECOGNITION, learning_rate=2e-3, trunk_rate=0.05),),
+        start="dlib",
+        epochs=6,
+        sizes=((1.0, 112),),
+        weight_decay=0.05,
+        augment=AugmentConfig(erase=0.2),
+        mixup=0.3,
+        ema=0.99,
+        expectation_weight=0.1,
+        gender_weight=0.8,
+        check_every=1,
+        seed=31,
+    )
+
+
+def agewise_m_recognition_on() -> TrainConfig:
+    """The second run of agewise-m 4: it goes on with the first one's network, whose first blocks stand still now.
+
+    Meant for `start=RUN` of the first one, and the same teacher.
+    """
+    first = agewise_m_recognition()
+    net = NetConfig(
+        name="agewise-m", architecture=replace(RECOGNITION, still=3, hidden=512), learning_rate=1e-3, trunk_rate=0.1
+    )
+    return replace(
+        first,
+        name="agewise-m-recognition-on",
+        nets=(net,),
+        start="runs/agewise-m-recognition",
+        epochs=14,
+        check_every=3,
+        seed=32,
+    )
+
+
+def agewise_m_recognition_calm() -> TrainConfig:
+    """The last run of agewise-m 4: the hidden layer, the heads and the last block alone, on pictures hardly changed.
+
+    Meant for `start=RUN` of the second one, and the same teacher.
+    """
+    second = agewise_m_recognition_on()
+    net = NetConfig(
+        name="agewise-m", architecture=replace(RECOGNITION, still=11, hidden=512), learning_rate=3e-4, trunk_rate=0.1
+    )
+    return replace(
+        second,
+        name="agewise-m-recognition-calm",
+        nets=(net,),
+        start="runs/agewise-m-recognition-on",
+        epochs=3,
+        augment=AugmentConfig().weakened(1 / 3),
+        mixup=0.0,
+        seed=33,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from agewise_lab.architectures.compact import CompactConfig
+from agewise_lab.architectures.recognition import RecognitionConfig
 from agewise_lab.training.augment import AugmentConfig
 
 
@@ -109,12 +110,19 @@ class NetConfig:
 
     Args:
         name: by which it is logged and exported.
-        architecture: its shape: of the compact family as it was embedded first, or any network by name.
+        architecture: its shape: of the compact family as it was embedded first, of dlib's recognition network, or any
+            network by name.
         learning_rate: the peak of the schedule.
-        teacher: name of another network of the same run whose current answers it also learns from.
+        trunk_rate: factor of the learning rate in all parts but the heads, so that what a network has learned before is
+            kept while new heads learn. The compact family has no parts.
+        teacher: name of another network of the same run whose current answers it also learns from; of several, one is
+            drawn for each batch.
         distill: weight of the teacher's answers, 0 to 1; the labels have the rest.
-        frozen: folder of a finished run, one of its checkpoints, or a released file of the compact family, which may
-            hold several networks. This network is then not trained: it has the averaged weights of the network of
+        hint: weight of the distance between what a linear layer makes of its features and a frozen teacher's features
+            (Romero et al.: «FitNets», 2015); of teachers that are one network, and answer by one view at a time. The
+            layer is the run's, and no part of the network.
+        frozen: folder of a finished run, one of its checkpoints, or a released file of agewise-s or agewise-m, which
+            may hold several networks. This network is then not trained: it has the averaged weights of the network of
             the same name there (of a file: its networks' weights), and only teaches.
         mirrored: a frozen network answers with the mean of a crop's and its mirror image's probabilities.
         asked: which of a frozen network's answers (one for each network of a file, and each view) are averaged:
@@ -123,10 +131,12 @@ class NetConfig:
     """
 
     name: str
-    architecture: CompactConfig | ModelConfig
+    architecture: CompactConfig | RecognitionConfig | ModelConfig
     learning_rate: float = 3e-3
-    teacher: str | None = None
+    trunk_rate: float = 1.0
+    teacher: str | tuple[str, ...] | None = None
     distill: float = 0.5
+    hint: float = 0.0
     frozen: str | None = None
     mirrored: bool = True
     asked: Literal["all", "one"] = "all"
@@ -136,8 +146,17 @@ class NetConfig:
             raise ValueError(f"a network's name is part of its weights' names and holds no dot, got {self.name!r}")
         if not 0.0 <= self.distill <= 1.0:
             raise ValueError(f"distill is a share, 0 to 1, got {self.distill}")
-        if self.frozen is not None and self.teacher is not None:
+        if self.hint < 0 or (self.hint and not self.teachers):
+            raise ValueError(f"{self.name}: a hint is a weight, 0 or more, and comes from a teacher; got {self.hint}")
+        if self.frozen is not None and self.teachers:
             raise ValueError(f"{self.name}: a frozen network learns nothing, so it has no teacher; leave one out")
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """Names of all its teachers."""
+        if self.teacher is None:
+            return ()
+        return (self.teacher,) if isinstance(self.teacher, str) else self.teacher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +193,8 @@ class TrainConfig:
             whole_gender_error where it has no age.
         patience: checks without a better figure after which the run stops; 0 for never.
         start: folder of a run, or a checkpoint, whose weights of the same names and shapes the networks start with;
-            or a released file of the compact family, whose first network they start as, or `FILE.onnx#2` its second.
+            or a released file of agewise-s or agewise-m, whose first network they start as, or `FILE.onnx#2` its
+            second; or "dlib", or a path that ends in `.dat`, for dlib's recognition network.
         split: of the store, by name; see `agewise_lab.training.splits`.
     """
 
@@ -218,11 +238,12 @@ class TrainConfig:
                 raise ValueError(f"two networks are named {net.name!r}: each needs a name of its own")
             if classes_of(net.architecture) != classes_of(self.nets[0].architecture):
                 raise ValueError(f"{net.name}: all networks of a run have the same age classes")
-            if net.teacher is not None and net.teacher not in seen:
-                raise ValueError(f"{net.name}: teacher {net.teacher!r} must stand before it among {sorted(seen)}")
-            if isinstance(net.architecture, ModelConfig) and (net.teacher is not None or net.frozen is not None):
-                raise ValueError(f"{net.name}: only networks of the compact family teach and are taught")
-            if isinstance(net.architecture, CompactConfig) and (self.freeze or self.task_weights != "fixed"):
+            for teacher in net.teachers:
+                if teacher not in seen:
+                    raise ValueError(f"{net.name}: teacher {teacher!r} must stand before it among {sorted(seen)}")
+            if isinstance(net.architecture, ModelConfig) and (net.teachers or net.frozen is not None):
+                raise ValueError(f"{net.name}: networks by name neither teach nor are taught")
+            if not isinstance(net.architecture, ModelConfig) and (self.freeze or self.task_weights != "fixed"):
                 raise ValueError(f"{net.name}: freezing and learned task weights are for networks by name")
             seen.add(net.name)
         shares = [share for share, _ in self.sizes]
@@ -262,6 +283,6 @@ class TrainConfig:
         return self.augment.weakened(1 / 3 + 2 / 3 * calm)
 
 
-def classes_of(architecture: CompactConfig | ModelConfig) -> int:
-    """Ages that a network of the compact family tells apart; 101 for all others, whose heads stand for themselves."""
-    return architecture.ages if isinstance(architecture, CompactConfig) else 101
+def classes_of(architecture: CompactConfig | RecognitionConfig | ModelConfig) -> int:
+    """Ages that a network tells apart; 101 for those by name, whose heads stand for themselves."""
+    return 101 if isinstance(architecture, ModelConfig) else architecture.ages

@@ -7,13 +7,13 @@ networks by name, whose heads bring their losses along.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from agewise_lab.architectures.base import AgeGenderNet, Outputs
-from agewise_lab.architectures.compact import CompactConfig
+from agewise_lab.architectures.two_heads import TwoHeadNet
 from agewise_lab.losses.label_distribution import (
     expected_age,
     gender_weight,
@@ -23,12 +23,25 @@ from agewise_lab.losses.label_distribution import (
 )
 from agewise_lab.losses.targets import age_target, beyond
 from agewise_lab.losses.tasks import UncertaintyWeights, weighted
-from agewise_lab.training.config import NetConfig, TrainConfig
+from agewise_lab.training.config import ModelConfig, NetConfig, TrainConfig
 
 # Dimension letters: B batch, A age classes, G genders.
 
-Logits = tuple[Tensor, Tensor]
 Labels = dict[str, Tensor]
+
+
+class Answer(NamedTuple):
+    """What a network says of a batch, for its students.
+
+    Args:
+        age: logits (n, ages).
+        gender: logits over (female, male) (n, 2).
+        pooled: the features that it saw them by (n, features); None where several networks or views answer together.
+    """
+
+    age: Tensor
+    gender: Tensor
+    pooled: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +72,20 @@ class Learned:
     Args:
         loss: to go down.
         error: mean distance of its ages from the labels in years, or None without an age.
-        answers: logits for students, where it can teach.
+        answer: for its students, where it can teach.
         parts: the loss of each task, for the logs.
     """
 
     loss: Tensor
     error: Tensor | None
-    answers: Logits | None = None
+    answer: Answer | None = None
     parts: dict[str, Tensor] | None = None
 
 
 class Learner(Protocol):
     """One network's part in a run."""
 
-    def learn(self, net: nn.Module, mixed: Mixed, progress: float, teacher: Logits | None) -> Learned:
+    def learn(self, net: nn.Module, mixed: Mixed, progress: float, teacher: Answer | None) -> Learned:
         """The loss of a batch, `progress` (0 to 1) into the run."""
         ...
 
@@ -94,19 +107,23 @@ def mean_of_known(values_B: Tensor) -> Tensor:
 
 
 class CompactLearner:
-    """Networks of the compact family: label distributions, the expectation, and a teacher's answers."""
+    """Networks with agewise's two heads: label distributions, the expectation, and a teacher's answers."""
 
     def __init__(self, net: NetConfig, config: TrainConfig) -> None:
-        assert isinstance(net.architecture, CompactConfig)
+        assert not isinstance(net.architecture, ModelConfig)
         self._net, self._config = net, config
         self._class_ages = torch.arange(net.architecture.ages, dtype=torch.float32)
 
-    def learn(self, net: nn.Module, mixed: Mixed, progress: float, teacher: Logits | None) -> Learned:
-        age, gender = (x.float() for x in net(mixed.image))
+    def learn(self, net: nn.Module, mixed: Mixed, progress: float, teacher: Answer | None) -> Learned:
+        assert isinstance(net, TwoHeadNet)
+        pooled_BF = net.pooled(mixed.image).float()
+        age, gender = (x.float() for x in net.heads(pooled_BF))
         years_B, female_B = mixed.labels["age"], mixed.labels["is_female"]
         known = {"age": ~years_B.isnan(), "gender": ~female_B.isnan()}
         if not bool(known["age"].all() and known["gender"].all()):
-            raise ValueError("networks of the compact family learn from exact ages and known genders: take one by name")
+            raise ValueError(
+                "networks of agewise-s and agewise-m learn from exact ages and known genders: take one by name"
+            )
         self._class_ages = self._class_ages.to(age.device)
         age_BA = mixed.mix(label_distribution(years_B, self._class_ages))
         gender_BG = torch.stack([mixed.mix(female_B), 1 - mixed.mix(female_B)], dim=1)
@@ -114,18 +131,18 @@ class CompactLearner:
         loss = self.loss((age, gender), *labels, progress=progress, teacher=teacher)
         with torch.no_grad():
             error = (expected_age(age, self._class_ages) - mixed.mix(years_B)).abs().mean()
-        return Learned(loss, error, (age, gender))
+        return Learned(loss, error, Answer(age, gender, pooled_BF))
 
     def loss(
         self,
-        logits: Logits,
+        logits: tuple[Tensor, Tensor],
         age_BA: Tensor,
         age_B: Tensor,
         gender_BG: Tensor,
         weight_B: Tensor,
         *,
         progress: float,
-        teacher: Logits | None,
+        teacher: Answer | None,
     ) -> Tensor:
         """Divergence, expectation and gender, of the labels and, ever more in the first tenth, of the teacher."""
         age, gender = logits
@@ -134,7 +151,7 @@ class CompactLearner:
         far = (expected_age(age, self._class_ages) - age_B.clamp(max=float(self._class_ages[-1]))).abs().mean()
         if teacher is not None:
             share = self._net.distill * min(1.0, progress / 0.1)
-            of_age, of_gender = (torch.softmax(x.detach(), dim=1) for x in teacher)
+            of_age, of_gender = (torch.softmax(x.detach(), dim=1) for x in teacher[:2])
             divergence = (1 - share) * divergence + share * 2 * soft_cross_entropy(age, of_age).mean()
             gender_loss = (1 - share) * gender_loss + share * soft_cross_entropy(gender, of_gender).mean()
         return divergence + self._config.expectation_weight * far + self._config.gender_weight * gender_loss
@@ -152,7 +169,7 @@ class HeadsLearner:
     def __init__(self, weights: dict[str, float], uncertainty: UncertaintyWeights | None) -> None:
         self._weights, self._uncertainty = weights, uncertainty
 
-    def learn(self, net: nn.Module, mixed: Mixed, progress: float, teacher: Logits | None) -> Learned:
+    def learn(self, net: nn.Module, mixed: Mixed, progress: float, teacher: Answer | None) -> Learned:
         assert isinstance(net, AgeGenderNet)
         assert teacher is None
         outputs = _outputs(net, mixed.image)
@@ -194,7 +211,7 @@ def _heads(net: AgeGenderNet) -> dict[str, nn.Module]:
 
 def learner_of(net: NetConfig, config: TrainConfig, uncertainty: UncertaintyWeights | None) -> Learner:
     """The learner of a network; with learned weights of its tasks where the run asks for them."""
-    if isinstance(net.architecture, CompactConfig):
+    if not isinstance(net.architecture, ModelConfig):
         return CompactLearner(net, config)
     heads = {"age": net.architecture.age, "gender": net.architecture.gender}
     return HeadsLearner({task: head.weight for task, head in heads.items() if head is not None}, uncertainty)

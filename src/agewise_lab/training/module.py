@@ -14,9 +14,10 @@ import lightning
 import torch
 from torch import Tensor, nn
 
+from agewise_lab.architectures.two_heads import TwoHeadNet
 from agewise_lab.losses.tasks import UncertaintyWeights
 from agewise_lab.training.config import ModelConfig, TrainConfig
-from agewise_lab.training.learners import Logits, Mixed, age_error, learner_of
+from agewise_lab.training.learners import Answer, Mixed, age_error, learner_of
 from agewise_lab.training.networks import make_network, start_from, stored_network
 from agewise_lab.training.optimizers import held_still, make_optimizer, make_schedule, modules_held
 from agewise_lab.training.teacher import FrozenTeacher
@@ -62,6 +63,15 @@ class AgeGenderModule(lightning.LightningModule):
             self.register_buffer("class_ages", torch.arange(config.nets[0].architecture.ages, dtype=torch.float32))
         # In plain dicts: no part of the weights that are trained, averaged and kept in checkpoints.
         self._frozen = {net.name: FrozenTeacher(net) for net in config.nets if net.frozen is not None}
+        self.hints = nn.ModuleDict(
+            {
+                f"{net.name}:{teacher}": nn.Linear(pooled, features)
+                for net in config.trained
+                for teacher in net.teachers
+                if net.hint and (pooled := _pooled_of(self.nets[net.name])) and (features := self._features_of(teacher))
+            }
+        )
+        """What compares a student's features with a teacher's, by their names."""
         self._sums: dict[str, Tensor] = {}
         self.running_mae: dict[str, tuple[Tensor | float, int]] = {}
         """Of each network with an age, the sum over the epoch's batches so far of their mean errors, and how many."""
@@ -81,16 +91,19 @@ class AgeGenderModule(lightning.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         mixed = self.mixed(batch)
-        answers: dict[str, Logits] = {name: teacher(mixed.image) for name, teacher in self._frozen.items()}
+        answers: dict[str, Answer] = {}
         total = torch.zeros((), device=mixed.image.device)
         for net in self.config.trained:
-            teacher = answers.get(net.teacher) if net.teacher else None
+            teacher = self._drawn(net.teachers)
+            answer = None if teacher is None else self._answer_of(teacher, mixed.image, answers)
             learner = learner_of(net, self.config, self._uncertainty_of(net.name))
-            learned = learner.learn(self.nets[net.name], mixed, self.global_step / self.steps, teacher)
-            if learned.answers is not None:
-                answers[net.name] = learned.answers
-            total = total + learned.loss
+            learned = learner.learn(self.nets[net.name], mixed, self.global_step / self.steps, answer)
+            if learned.answer is not None:
+                answers[net.name] = learned.answer
+            hint = self._hint(f"{net.name}:{teacher}", learned.answer, answer)
+            total = total + learned.loss + (0.0 if hint is None else net.hint * hint)
             figures = {"train_mae": learned.error, "train_loss": learned.loss.detach()}
+            figures |= {} if hint is None else {"train_hint": hint.detach()}
             figures |= {f"train_{task}_loss": part for task, part in (learned.parts or {}).items()}
             for name, value in figures.items():
                 if value is not None:
@@ -102,6 +115,30 @@ class AgeGenderModule(lightning.LightningModule):
         if not torch.isfinite(total):
             raise LossNotFiniteError(self.global_step, batch)
         return total
+
+    def _features_of(self, teacher: str) -> int | None:
+        """How many features a teacher's answers hold, for hints: those of frozen ones."""
+        return self._frozen[teacher].feature_count if teacher in self._frozen else None
+
+    def _drawn(self, teachers: tuple[str, ...]) -> str | None:
+        """One of them, by chance."""
+        if len(teachers) > 1:
+            return teachers[int(torch.randint(len(teachers), ()))]
+        return teachers[0] if teachers else None
+
+    def _answer_of(self, teacher: str, image: Tensor, answers: dict[str, Answer]) -> Answer | None:
+        """A teacher's answer. Frozen ones are asked only now, once for all students."""
+        if teacher not in answers and teacher in self._frozen:
+            answers[teacher] = self._frozen[teacher](image)
+        return answers.get(teacher)
+
+    def _hint(self, pair: str, own: Answer | None, teachers: Answer | None) -> Tensor | None:
+        """Mean squared distance of a linear image of the own features from the teacher's, which count alike."""
+        if pair not in self.hints or own is None or own.pooled is None or teachers is None or teachers.pooled is None:
+            return None
+        with torch.autocast(own.pooled.device.type, enabled=False):
+            target = (teachers.pooled - teachers.pooled.mean(0)) / (teachers.pooled.std(0) + 1e-6)
+            return nn.functional.mse_loss(self.hints[pair](own.pooled), target)
 
     def _uncertainty_of(self, name: str) -> UncertaintyWeights | None:
         found = self.uncertainty[name] if name in self.uncertainty else None  # noqa: SIM401 - a ModuleDict has no get
@@ -169,13 +206,18 @@ class AgeGenderModule(lightning.LightningModule):
             module.eval()  # batch norms of parts that stand still keep their statistics
 
     def configure_optimizers(self) -> Any:
-        optimizer = make_optimizer(self.nets, list(self.uncertainty.parameters()), self.config)
+        optimizer = make_optimizer(self.nets, [*self.uncertainty.parameters(), *self.hints.parameters()], self.config)
         schedule = make_schedule(optimizer, self.config, self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         with held_still(optimizer.param_groups, self.config, epoch, self.lr_factor):
             super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+
+
+def _pooled_of(net: nn.Module) -> int:
+    """How many features its heads see; 0 of networks by name, which neither teach nor are taught."""
+    return net.age.in_features if isinstance(net, TwoHeadNet) else 0
 
 
 def _tasks(architecture: Any) -> list[str]:

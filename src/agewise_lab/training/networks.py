@@ -11,16 +11,18 @@ from torch import Tensor, nn
 
 from agewise_lab.architectures.base import AgeGenderNet
 from agewise_lab.architectures.compact import CompactConfig, CompactNet
-from agewise_lab.architectures.stored import compact_nets_of, unfold_batch_norms
+from agewise_lab.architectures.recognition import RecognitionConfig, RecognitionNet
+from agewise_lab.architectures.stored import fresh_net, stored_nets_of, unfold_batch_norms
+from agewise_lab.convert.dlib_net import read_trunk, recognition_file
 from agewise_lab.heads.build import build_net
 from agewise_lab.training.config import HeadConfig, ModelConfig, NetConfig
 from agewise_lab.training.teacher import averaged_weights, checkpoint_of
 
 
-def make_network(architecture: CompactConfig | ModelConfig) -> nn.Module:
-    """A network with fresh weights: a `CompactNet`, or an `AgeGenderNet` by name."""
-    if isinstance(architecture, CompactConfig):
-        return CompactNet(architecture)
+def make_network(architecture: CompactConfig | RecognitionConfig | ModelConfig) -> nn.Module:
+    """A network with fresh weights: a `CompactNet`, a `RecognitionNet`, or an `AgeGenderNet` by name."""
+    if not isinstance(architecture, ModelConfig):
+        return fresh_net(architecture)
     return build_net(
         architecture.backbone,
         age=_name(architecture.age),
@@ -39,16 +41,26 @@ def _options(head: HeadConfig | None) -> dict[str, object]:
     return {} if head is None else dict(head.options)
 
 
+def is_dlibs(start: str | None) -> bool:
+    """Whether `TrainConfig.start` means dlib's recognition network."""
+    return start is not None and (start == "dlib" or start.endswith(".dat"))
+
+
 def start_from(net: nn.Module, config: NetConfig, place: str) -> list[str]:
     """Give a network the weights of another run that have its names and shapes; gives the names of all others.
 
-    The other run's network of the same name is taken, or its last one where there is none of that name.
+    The other run's network of the same name is taken, or its last one where there is none of that name. Of "dlib", or a
+    path that ends in `.dat`, dlib's recognition network.
 
     Raises:
         FileNotFoundError: no such run.
         ValueError: none of its weights fits.
     """
-    weights = averaged_weights(checkpoint_of(place), config.name, or_last=True)
+    if is_dlibs(place):
+        trunk, _ = read_trunk(recognition_file() if place == "dlib" else Path(place))
+        weights = {f"trunk.{name}": value for name, value in trunk.state_dict().items()}
+    else:
+        weights = averaged_weights(checkpoint_of(place), config.name, or_last=True)
     own = net.state_dict()
     fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
     if not any(key in fitting for key, _ in net.named_parameters()):
@@ -84,19 +96,26 @@ def start_from_file(net: nn.Module, config: NetConfig, stored: StoredNetwork, im
     """Make a network that of a released file, with batch norms that fit `images`.
 
     Raises:
-        ValueError: the network or the file is not of the compact family, they have different shapes, or the file has
-            fewer networks.
+        ValueError: the network is one by name, it and the file's have different shapes, or the file has fewer networks.
     """
-    if not isinstance(config.architecture, CompactConfig):
-        raise ValueError(f"{config.name}: only networks of the compact family start from a released file")
-    nets = compact_nets_of(stored.file, config.architecture)
+    if isinstance(config.architecture, ModelConfig):
+        raise ValueError(f"{config.name}: networks by name do not start from a released file")
+    nets = stored_nets_of(stored.file, config.architecture)
     if stored.which > len(nets):
         raise ValueError(f"{stored.file} holds {len(nets)} network(s), there is none to start from at {stored.which}")
-    net.load_state_dict(unfold_batch_norms(nets[stored.which - 1], images).state_dict())
+    chosen = nets[stored.which - 1]
+    if isinstance(chosen, RecognitionNet):
+        chosen.unfold_norm(images)
+    elif isinstance(chosen, CompactNet):
+        chosen = unfold_batch_norms(chosen, images)
+    net.load_state_dict(chosen.state_dict())
 
 
 def parts_of(net: nn.Module) -> dict[str, list[nn.Module]]:
-    """The modules of each part that a freezing schedule can name; one part "all" in the compact family."""
+    """The modules of each part that has a learning rate of its own; one part "all" in the compact family."""
+    if isinstance(net, RecognitionNet):
+        hidden = [] if net.hidden is None else [net.hidden]
+        return {"trunk": [net.trunk], "heads": [*hidden, net.age, net.gender]}
     if not isinstance(net, AgeGenderNet):
         return {"all": [net]}
     groups = net.backbone.groups()

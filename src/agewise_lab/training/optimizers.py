@@ -28,7 +28,7 @@ def make_optimizer(nets: nn.ModuleDict, others: list[nn.Parameter], config: Trai
 
     Args:
         nets: the networks by name.
-        others: parameters of the losses.
+        others: parameters of the losses, and of hints.
         config: the run.
     """
     groups: list[dict[str, Any]] = []
@@ -38,7 +38,8 @@ def make_optimizer(nets: nn.ModuleDict, others: list[nn.Parameter], config: Trai
                 weights = [w for w in parameters_of(modules) if (w.ndim > 1 or config.optimizer.decay_all) == decayed]
                 if weights or part == "all":
                     decay = config.weight_decay if decayed else 0.0
-                    groups.append({"params": weights, "weight_decay": decay, "part": part, "lr": net.learning_rate})
+                    rate = net.learning_rate * (net.trunk_rate if part in ("stem", "trunk") else 1.0)
+                    groups.append({"params": weights, "weight_decay": decay, "part": part, "lr": rate})
     if others:
         groups.append({"params": others, "weight_decay": 0.0, "part": "", "lr": config.nets[-1].learning_rate})
     return _BUILDERS[config.optimizer.name](groups, config.optimizer)

@@ -24,6 +24,7 @@ from agewise_lab.training.curves import plot_runs, read_run
 from agewise_lab.training.data import Batch, PlainBatches, TrainBatches
 from agewise_lab.training.module import AgeGenderModule, LossNotFiniteError
 from agewise_lab.training.networks import StoredNetwork, start_from_file, stored_network
+from agewise_lab.training.origins import origins
 from agewise_lab.training.record import describe, ended, keep_bad_batch, note_end, note_run
 from agewise_lab.training.teacher import check_file, check_teachers
 
@@ -134,9 +135,10 @@ def train(
     """Train to the end, from `last.ckpt` in `folder` where there is one. Gives the module with averaged weights.
 
     Writes to `folder`: `last.ckpt` after each epoch, and `best.ckpt` by the monitored figure; `run.json`
-    (configuration, split, versions, state of the code, and in the end the figures); `logs/metrics.csv` beside the
-    events for TensorBoard, each time that a run goes on in the next of `logs-2`, `logs-3`, ...; `curves.png` in the
-    end. On one machine a run that was interrupted and went on ends with the very weights of one that was not.
+    (configuration, split, what comes from other data, versions, state of the code, and in the end the figures);
+    `logs/metrics.csv` beside the events for TensorBoard, each time that a run goes on in the next of `logs-2`,
+    `logs-3`, ...; `curves.png` in the end. On one machine a run that was interrupted and went on ends with the very
+    weights of one that was not.
 
     Args:
         config: the run.
@@ -169,7 +171,8 @@ def train(
         precision = precision_here(config.precision, accelerator)
         if precision != config.precision:
             rank_zero_info(f"this processor has no {config.precision}: the run is done in {precision}")
-        note_run(folder, describe(config, split) | {"precision": precision}, resumed=resumed)
+        about = describe(config, split) | {"precision": precision}
+        note_run(folder, about if resumed else about | {"origins": list(origins(config))}, resumed=resumed)
     torch.set_num_threads(threads)
     lightning.seed_everything(config.seed, workers=True)
     module = AgeGenderModule(config, steps)

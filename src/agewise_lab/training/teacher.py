@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from agewise.estimate import Estimator
-from agewise_lab.architectures.compact import CompactConfig, CompactNet
-from agewise_lab.architectures.stored import compact_nets_of
+from agewise_lab.architectures.compact import CompactConfig
+from agewise_lab.architectures.recognition import RecognitionConfig
+from agewise_lab.architectures.stored import fresh_net, stored_nets_of
+from agewise_lab.architectures.two_heads import TwoHeadNet
 from agewise_lab.recipes import find_recipe
-from agewise_lab.training.config import NetConfig, TrainConfig
+from agewise_lab.training.config import ModelConfig, NetConfig, TrainConfig
+from agewise_lab.training.learners import Answer
 from agewise_lab.training.plain import from_plain
 
 
@@ -29,30 +34,47 @@ class FrozenTeacher:
 
     def __init__(self, config: NetConfig) -> None:
         assert config.frozen is not None
-        assert isinstance(config.architecture, CompactConfig), "held by TrainConfig"
+        assert not isinstance(config.architecture, ModelConfig), "held by TrainConfig"
         self._config = config
+        self._size = config.architecture.size
         self._nets = _networks(Path(config.frozen), config.name, config.architecture)
         for net in self._nets:
             net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.no_grad()
-    def __call__(self, image_B3HW: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits over ages (n, ages) and genders (n, 2) whose softmax is the teacher's answer."""
+    def __call__(self, image_B3HW: Tensor) -> Answer:
+        """Logits whose softmax is the teacher's answer. It sees the crops at its own size, whatever the student's."""
+        image_B3HW = at_size(image_B3HW, self._size)
         views = [image_B3HW, image_B3HW.flip(3)] if self._config.mirrored else [image_B3HW]
         asked = [(net, view) for net in self._nets for view in views]
         if self._config.asked == "one":
             asked = [asked[int(torch.randint(len(asked), ()))]]
-        answers = [[x.float() for x in net.to(view.device)(view)] for net, view in asked]
-        age, gender = (_mean_of([answer[k] for answer in answers]) for k in (0, 1))
-        return age, gender
+        pooled = [net.to(view.device).pooled(view).float() for net, view in asked]
+        answers = [net.heads(features) for (net, _), features in zip(asked, pooled, strict=True)]
+        age, gender = (_mean_of([answer[k].float() for answer in answers]) for k in (0, 1))
+        return Answer(age, gender, pooled[0] if len(self._nets) == len(asked) == 1 else None)
+
+    @property
+    def feature_count(self) -> int | None:
+        """How many features its answers hold, or nothing where they hold none."""
+        alone = len(self._nets) == 1 and (self._config.asked == "one" or not self._config.mirrored)
+        return self._nets[0].age.in_features if alone else None
 
 
-def _networks(place: Path, name: str, architecture: CompactConfig) -> list[CompactNet]:
+def _networks(place: Path, name: str, architecture: CompactConfig | RecognitionConfig) -> Sequence[TwoHeadNet]:
     if place.suffix == ".onnx":
-        return compact_nets_of(place, architecture)
-    net = CompactNet(architecture)
+        return stored_nets_of(place, architecture)
+    net = fresh_net(architecture)
     net.load_state_dict(averaged_weights(checkpoint_of(place), name))
     return [net]
+
+
+def at_size(image_B3HW: Tensor, size: int) -> Tensor:
+    """Square pictures scaled to another side, smoothed where they shrink; as they are where they have it."""
+    if image_B3HW.shape[2] == size:
+        return image_B3HW
+    scaled = functional.interpolate(image_B3HW, (size, size), mode="bilinear", align_corners=False, antialias=True)
+    return scaled.contiguous(memory_format=torch.channels_last)
 
 
 def _mean_of(logits: list[Tensor]) -> Tensor:
@@ -107,55 +129,56 @@ def _about(run: Path) -> dict[str, Any]:
 
 def with_teacher(
     config: TrainConfig,
-    place: Path,
-    *,
+    *places: Path,
     distill: float = 0.5,
     mirrored: bool = True,
     asked: Literal["all", "one"] = "all",
 ) -> TrainConfig:
-    """The same run, its networks taught by the last one of a finished run, or by a released file.
+    """The same run, its networks taught by the last one of a finished run, or by a released file; or by several.
 
     Args:
         config: the students' run.
-        place: the teacher's folder, or an `.onnx` file of the compact family.
-        distill: weight of its answers.
+        places: the teachers' folders, or `.onnx` files of agewise-s or agewise-m.
+        distill: weight of their answers.
         mirrored, asked: see `NetConfig`.
 
     Raises:
         FileNotFoundError: no run is there.
         ValueError: the file is of another family.
     """
+    taken = {net.name for net in config.nets}
+    teachers = tuple(
+        dataclasses.replace(_taught_by(place, taken), frozen=str(place.resolve()), mirrored=mirrored, asked=asked)
+        for place in places
+    )
+    names = tuple(teacher.name for teacher in teachers)
+    students = tuple(
+        dataclasses.replace(net, teacher=names[0] if len(names) == 1 else names, distill=distill)
+        for net in config.nets
+        if net.frozen is None
+    )
+    return dataclasses.replace(config, nets=(*teachers, *students))
+
+
+def _taught_by(place: Path, taken: set[str]) -> NetConfig:
+    """Name and shape of the network that teaches."""
     if place.suffix == ".onnx":
         name = place.stem.replace(".", "_")
-        taken = {net.name for net in config.nets}
-        taught = NetConfig(name="teacher" if name in taken else name, architecture=shape_of(place))
-    else:
-        taught = from_plain(TrainConfig, _about(place)["config"]).nets[-1]
-    teacher = NetConfig(
-        name=taught.name,
-        architecture=taught.architecture,
-        frozen=str(place.resolve()),
-        mirrored=mirrored,
-        asked=asked,
-    )
-    students = tuple(
-        dataclasses.replace(net, teacher=teacher.name, distill=distill) for net in config.nets if net.frozen is None
-    )
-    return dataclasses.replace(config, nets=(teacher, *students))
+        return NetConfig(name="teacher" if name in taken else name, architecture=shape_of(place))
+    taught = from_plain(TrainConfig, _about(place)["config"]).nets[-1]
+    return NetConfig(name=taught.name, architecture=taught.architecture)
 
 
-def shape_of(released: str | Path) -> CompactConfig:
+def shape_of(released: str | Path) -> CompactConfig | RecognitionConfig:
     """The shape of each network in a released file, or an embedded model, by the recipe that its card names.
 
     Raises:
-        ValueError: it is not of the compact family.
+        ValueError: its networks have not agewise's own two heads.
     """
     recipe = Estimator(released).card.recipe.split(" + ")[0]
     shape = find_recipe(recipe).nets[-1].architecture
-    if not isinstance(shape, CompactConfig):
-        raise ValueError(
-            f"{released}: only files of the compact family (agewise-s, agewise-m) can answer with others, or teach"
-        )
+    if isinstance(shape, ModelConfig):
+        raise ValueError(f"{released}: only files of agewise-s and agewise-m can answer with others, or teach")
     return shape
 
 

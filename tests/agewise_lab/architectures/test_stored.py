@@ -13,7 +13,7 @@ from torch import nn
 
 from agewise.engine import OnnxEngine
 from agewise_lab.architectures.compact import CompactConfig, CompactNet
-from agewise_lab.architectures.stored import compact_nets_of, fold_batch_norms, unfold_batch_norms
+from agewise_lab.architectures.stored import fold_batch_norms, stored_nets_of, unfold_batch_norms
 from agewise_lab.export.ensemble import Ensemble
 from agewise_lab.export.onnx_model import store_as_int8, to_onnx
 
@@ -50,7 +50,7 @@ def test_a_released_file_gives_its_networks_back(
     nets = [_net(seed, config) for seed in (1, 2, 3)]
     model = store(to_onnx(Ensemble(nets, mirrored=mirrored).eval()))
     expected = OnnxEngine(model.SerializeToString()).run({"image": _image(config).numpy()})
-    back = compact_nets_of(model, config)
+    back = stored_nets_of(model, config)
     assert len(back) == 3
     with torch.inference_mode():
         answer = Ensemble(back, mirrored=mirrored).eval().served(_image(config))
@@ -60,14 +60,14 @@ def test_a_released_file_gives_its_networks_back(
     for name, value in answer.items():
         np.testing.assert_allclose(value.numpy(), expected[name], atol=1e-6)
     onnx.save(model, tmp_path / "file.onnx")
-    (again, *_) = compact_nets_of(tmp_path / "file.onnx", config)
+    (again, *_) = stored_nets_of(tmp_path / "file.onnx", config)
     assert torch.equal(again.age.weight, back[0].age.weight)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_one_network_alone_too(shape: str) -> None:
     config = SHAPES[shape]
-    (back,) = compact_nets_of(to_onnx(_net(1, config)), config)
+    (back,) = stored_nets_of(to_onnx(_net(1, config)), config)
     with torch.inference_mode():
         for ours, theirs in zip(back(_image(config)), _net(1, config)(_image(config)), strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
@@ -83,8 +83,8 @@ def test_one_network_alone_too(shape: str) -> None:
     ids=["widths", "depths", "ages"],
 )
 def test_a_file_of_another_shape(other: CompactConfig) -> None:
-    with pytest.raises(ValueError, match="not those of a compact network of this shape"):
-        compact_nets_of(to_onnx(_net(1, SHAPES["even"])), other)
+    with pytest.raises(ValueError, match="not those of a network of this shape"):
+        stored_nets_of(to_onnx(_net(1, SHAPES["even"])), other)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

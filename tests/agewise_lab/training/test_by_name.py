@@ -128,7 +128,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
 def test_what_a_run_tells_of_itself(tmp_path: Path, store: CropStore, run_config: Callable[..., TrainConfig]) -> None:
     module = train(run_config(), store, SPLIT, tmp_path, threads=1, workers=0)
     about = json.loads((tmp_path / "run.json").read_text())
-    assert set(about) == {"config", "split", "count", "versions", "git", "precision", "ended"}
+    assert set(about) == {"config", "split", "origins", "count", "versions", "git", "precision", "ended"}
     assert {"torch", "lightning", "numpy", "agewise", "python"} <= set(about["versions"])
     assert about["config"]["seed"] == 1
     end = about["ended"]

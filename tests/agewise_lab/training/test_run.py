@@ -19,7 +19,7 @@ from agewise_lab.store.split import Split
 from agewise_lab.training import data
 from agewise_lab.training.config import NetConfig, TrainConfig
 from agewise_lab.training.data import Batch, PlainBatches
-from agewise_lab.training.learners import CompactLearner
+from agewise_lab.training.learners import Answer, CompactLearner
 from agewise_lab.training.module import AgeGenderModule
 from agewise_lab.training.run import precision_here, train
 
@@ -245,7 +245,7 @@ def test_a_students_loss_moves_from_the_labels_to_its_teacher(make_config: MakeC
     student = NetConfig(name="student", architecture=architecture, teacher="teacher", distill=0.8)
     config = make_config(nets=(teacher, student), expectation_weight=0.0, gender_weight=1.0)
     logits = torch.randn(4, 101, requires_grad=True), torch.randn(4, 2, requires_grad=True)
-    answers = torch.randn(4, 101, requires_grad=True), torch.randn(4, 2, requires_grad=True)
+    answers = Answer(torch.randn(4, 101, requires_grad=True), torch.randn(4, 2, requires_grad=True))
     labels = torch.full((4, 101), 1 / 101), torch.full((4,), 50.0), torch.full((4, 2), 0.5), torch.ones(4)
     loss = CompactLearner(student, config).loss(logits, *labels, progress=step / 100, teacher=answers)
     loss.backward()

@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 import torch
 
+from agewise.estimate import Estimator
 from agewise.estimate.golden import write_card
 from agewise_lab.architectures.compact import CompactNet
+from agewise_lab.architectures.recognition import RecognitionConfig
+from agewise_lab.convert.dlib_net import read_trunk, recognition_file
 from agewise_lab.export.ensemble import Ensemble
 from agewise_lab.export.onnx_model import to_onnx
 from agewise_lab.export.release import About, first_card, load_net
@@ -22,9 +25,12 @@ from agewise_lab.losses.label_distribution import soft_cross_entropy
 from agewise_lab.store.crops import CropStore
 from agewise_lab.store.split import Split
 from agewise_lab.training.config import NetConfig, TrainConfig
+from agewise_lab.training.learners import Answer
 from agewise_lab.training.module import AgeGenderModule
+from agewise_lab.training.origins import origins, origins_of_run
+from agewise_lab.training.plain import from_plain, to_plain
 from agewise_lab.training.run import train
-from agewise_lab.training.teacher import FrozenTeacher, with_teacher
+from agewise_lab.training.teacher import FrozenTeacher, at_size, with_teacher
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -60,7 +66,7 @@ def test_it_answers_with_the_averaged_weights_of_its_run(finished: Path, make_co
     net = load_net(finished / "last.ckpt", "big", config.architecture)
     with torch.inference_mode():
         expected = net(_image())
-    for answer, wanted in zip(FrozenTeacher(config)(_image()), expected, strict=True):
+    for answer, wanted in zip(FrozenTeacher(config)(_image())[:2], expected, strict=True):
         assert torch.allclose(answer, wanted, atol=1e-5)
         assert not answer.requires_grad
 
@@ -70,7 +76,7 @@ def test_mirrored_answers_are_the_mean_of_both_sides(finished: Path, make_config
     net = load_net(finished / "last.ckpt", "big", config.architecture)
     with torch.inference_mode():
         sides = [[torch.softmax(x, 1) for x in net(image)] for image in (_image(), _image().flip(3))]
-    for answer, one, other in zip(FrozenTeacher(config)(_image()), *sides, strict=True):
+    for answer, one, other in zip(FrozenTeacher(config)(_image())[:2], *sides, strict=True):
         assert torch.allclose(torch.softmax(answer, 1), (one + other) / 2, atol=1e-6)
 
 
@@ -105,7 +111,7 @@ def test_the_loss_is_against_the_teachers_answers_on_the_same_crops(
     batch = {"image": image, "age": torch.full((4,), 30.0), "is_female": torch.ones(4)}
     loss = module.eval().training_step(batch, 0)
     age, _ = module.nets["tiny"](image.float() / 255)
-    answer, _ = FrozenTeacher(config.nets[0])(image.float() / 255)
+    answer, *_ = FrozenTeacher(config.nets[0])(image.float() / 255)
     assert loss.item() == pytest.approx(2 * soft_cross_entropy(age, torch.softmax(answer, 1)).mean().item(), rel=1e-4)
 
 
@@ -140,7 +146,7 @@ def test_the_networks_of_a_released_file_teach_together(
     assert (config.nets[0].name, config.nets[1].teacher) == ("both", "both")
     with torch.inference_mode():
         each = [[torch.softmax(x, 1) for x in net(_image())] for net in nets]
-    for answer, one, other in zip(FrozenTeacher(config.nets[0])(_image()), *each, strict=True):
+    for answer, one, other in zip(FrozenTeacher(config.nets[0])(_image())[:2], *each, strict=True):
         assert torch.allclose(torch.softmax(answer, 1), (one + other) / 2, atol=1e-5)
         assert not answer.requires_grad
 
@@ -244,3 +250,121 @@ def _change(run: Path, split: str | None = None, epochs: int | None = None, name
     about["config"]["epochs"] = epochs or about["config"]["epochs"]
     about["config"]["nets"][0]["name"] = name or about["config"]["nets"][0]["name"]
     (run / "run.json").write_text(json.dumps(about))
+
+
+def test_of_several_teachers_one_is_drawn_for_each_batch(
+    finished: Path,
+    released: tuple[Path, list[CompactNet]],
+    make_config: MakeConfig,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _of_its_shape(monkeypatch, make_config)
+    config = with_teacher(make_config(mixup=0.0), finished, released[0])
+    assert config.nets[-1].teachers == tuple(net.name for net in config.nets[:-1])
+    assert from_plain(TrainConfig, to_plain(config)) == config
+    asked: list[str] = []
+    answer = FrozenTeacher.__call__
+
+    def note(teacher: FrozenTeacher, image: torch.Tensor) -> Answer:
+        asked.append(teacher._config.name)
+        return answer(teacher, image)
+
+    monkeypatch.setattr(FrozenTeacher, "__call__", note)
+    module = AgeGenderModule(config, steps=10)
+    monkeypatch.setattr(AgeGenderModule, "global_step", 10)
+    monkeypatch.setattr(AgeGenderModule, "_log", lambda *_, **__: None)
+    image = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8)
+    batch = {"image": image, "age": torch.full((4,), 30.0), "is_female": torch.ones(4)}
+    torch.manual_seed(3)
+    for step in range(20):
+        module.training_step(batch, step)
+    assert len(asked) == 20
+    assert set(asked) == set(config.nets[-1].teachers)
+
+
+def test_a_teacher_sees_crops_at_its_own_size() -> None:
+    image = torch.rand(2, 3, 16, 16)
+    assert at_size(image, 16) is image
+    assert at_size(image, 24).shape == (2, 3, 24, 24)
+    torch.testing.assert_close(at_size(image, 4).mean((2, 3)), image.mean((2, 3)), atol=0.05, rtol=0)
+
+
+def test_a_network_starts_as_dlibs(make_config: MakeConfig) -> None:
+    try:
+        trunk, _ = read_trunk(recognition_file())
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    shape = RecognitionConfig(size=112, blocks=8, ages=21)
+    net = NetConfig(name="large", architecture=shape)
+    module = AgeGenderModule(make_config(nets=(net,), start="dlib"), steps=10)
+    ours = module.nets["large"].trunk.state_dict()
+    assert len(ours) == 2 * 17
+    for name, value in ours.items():
+        assert torch.equal(value, trunk.state_dict()[name]), name
+    with pytest.raises(ValueError, match="none of the weights in dlib fits tiny: its networks are others"):
+        AgeGenderModule(make_config(start="dlib"), steps=10)
+
+
+def test_a_run_writes_down_what_comes_from_other_data(
+    tmp_path: Path, released: tuple[Path, list[CompactNet]], make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _of_its_shape(monkeypatch, make_config)
+    assert origins(make_config()) == ()
+    begun = origins(make_config(start="dlib"))
+    assert begun == (
+        "begun as dlib's face recognition network, which learned identities from 3 million pictures, and no ages",
+    )
+    run = tmp_path / "run"
+    run.mkdir()
+    config = to_plain(make_config(nets=(_big(make_config),)))
+    (run / "run.json").write_text(json.dumps({"config": config, "origins": list(begun)}))
+    (run / "last.ckpt").touch()
+    assert origins_of_run(run) == begun
+    assert origins(make_config(start=str(run))) == begun
+    assert origins(with_teacher(make_config(), run, released[0])) == (f"taught by a network {begun[0]}",)
+    estimator = Estimator(released[0])
+    card = estimator.card.model_copy(update={"training_data": f"a test ({SPLIT.digest}); {begun[0]}"})
+    other = tmp_path / "other.onnx"
+    other.write_bytes(write_card(card, to_onnx(Ensemble(released[1])).SerializeToString(), renew_golden=True))
+    assert origins(make_config(start=f"{other}#2")) == begun
+
+
+def test_a_hint_draws_the_students_features_to_the_teachers(
+    finished: Path, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taught(**changes: object) -> AgeGenderModule:
+        torch.manual_seed(0)
+        config = with_teacher(make_config(mixup=0.0), finished, distill=0.0, asked="one")
+        teacher, student = config.nets
+        nets = (dataclasses.replace(teacher, mirrored=False), dataclasses.replace(student, **changes))
+        return AgeGenderModule(dataclasses.replace(config, nets=nets), steps=10).eval()
+
+    monkeypatch.setattr(AgeGenderModule, "global_step", 10)
+    monkeypatch.setattr(AgeGenderModule, "_log", lambda *_, **__: None)
+    image = torch.randint(0, 256, (6, 3, 16, 16), dtype=torch.uint8)
+    batch = {"image": image, "age": torch.full((6,), 30.0), "is_female": torch.ones(6)}
+    without, module = taught(), taught(hint=2.0)
+    assert len(without.hints) == 0
+    (layer,) = module.hints.values()
+    own = module.nets["tiny"].pooled(image.float() / 255)
+    theirs = module._frozen["big"](image.float() / 255).pooled
+    assert (layer.in_features, layer.out_features) == (own.shape[1], theirs.shape[1])
+    distance = (layer(own) - (theirs - theirs.mean(0)) / theirs.std(0)).square().mean()
+    expected = without.training_step(batch, 0) + 2 * distance
+    assert module.training_step(batch, 0).item() == pytest.approx(expected.item(), rel=1e-4)
+    module.training_step(batch, 0).backward()
+    assert layer.weight.grad.abs().sum() > 0
+    (optimizer,) = [module.configure_optimizers()["optimizer"]]
+    assert any(layer.weight is weight for group in optimizer.param_groups for weight in group["params"])
+    assert not any("hint" in name for name in module.nets.state_dict())
+
+
+def test_hints_that_cannot_be(make_config: MakeConfig, released: tuple[Path, list[CompactNet]]) -> None:
+    (student,) = make_config().nets
+    with pytest.raises(ValueError, match=r"a hint is a weight, 0 or more, and comes from a teacher; got 1\.0"):
+        dataclasses.replace(student, hint=1.0)
+    with pytest.raises(ValueError, match="a hint is a weight"):
+        dataclasses.replace(student, teacher="big", hint=-1.0)
+    several = NetConfig(name="both", architecture=student.architecture, frozen=str(released[0]), asked="one")
+    assert FrozenTeacher(several).feature_count is None  # two networks have no features in common
+    assert FrozenTeacher(several)(_image()).pooled is None
