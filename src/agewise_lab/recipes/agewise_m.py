@@ -27,10 +27,10 @@ def agewise_m() -> TrainConfig:
 
 
 def agewise_m_recognition() -> TrainConfig:
-    """The first of the two runs that made agewise-m 4: twelve blocks of dlib's recognition network, trained on.
+    """A network that knows faces, 1 of 3: twelve blocks of dlib's recognition network, trained on.
 
     Meant for `--teacher agewise-m.onnx --distill 0.4 --one-answer` with version 3 of agewise-m. It needs the extra
-    `dlib`, which brings the weights that it starts with.
+    `dlib`, which brings the weights that it starts with. See docs/research/0006 for what it gave.
     """
     return TrainConfig(
         name="agewise-m-recognition",
@@ -50,7 +50,7 @@ def agewise_m_recognition() -> TrainConfig:
 
 
 def agewise_m_recognition_on() -> TrainConfig:
-    """The second run of agewise-m 4: it goes on with the first one's network, whose first blocks stand still now.
+    """A network that knows faces, 2 of 3: a hidden layer on the first run's convolutions, some of which stand still.
 
     Meant for `start=RUN` of the first one, and the same teacher.
     """
@@ -70,9 +70,9 @@ def agewise_m_recognition_on() -> TrainConfig:
 
 
 def agewise_m_recognition_calm() -> TrainConfig:
-    """The last run of agewise-m 4: the hidden layer, the heads and the last block alone, on pictures hardly changed.
+    """A network that knows faces, 3 of 3: the hidden layer, the heads and the last block, on pictures hardly changed.
 
-    Meant for `start=RUN` of the second one, and the same teacher.
+    Meant for `start=RUN` of the second one, without a teacher.
     """
     second = agewise_m_recognition_on()
     net = NetConfig(

@@ -146,8 +146,8 @@ class NetConfig:
             raise ValueError(f"a network's name is part of its weights' names and holds no dot, got {self.name!r}")
         if not 0.0 <= self.distill <= 1.0:
             raise ValueError(f"distill is a share, 0 to 1, got {self.distill}")
-        if self.hint < 0 or (self.hint and not self.teachers):
-            raise ValueError(f"{self.name}: a hint is a weight, 0 or more, and comes from a teacher; got {self.hint}")
+        if self.hint < 0:
+            raise ValueError(f"{self.name}: a hint's weight is 0 or more, got {self.hint}")
         if self.frozen is not None and self.teachers:
             raise ValueError(f"{self.name}: a frozen network learns nothing, so it has no teacher; leave one out")
 

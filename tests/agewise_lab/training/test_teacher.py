@@ -28,6 +28,7 @@ from agewise_lab.training.config import NetConfig, TrainConfig
 from agewise_lab.training.learners import Answer
 from agewise_lab.training.module import AgeGenderModule
 from agewise_lab.training.origins import origins, origins_of_run
+from agewise_lab.training.overrides import override
 from agewise_lab.training.plain import from_plain, to_plain
 from agewise_lab.training.run import train
 from agewise_lab.training.teacher import FrozenTeacher, at_size, with_teacher
@@ -359,12 +360,16 @@ def test_a_hint_draws_the_students_features_to_the_teachers(
     assert not any("hint" in name for name in module.nets.state_dict())
 
 
-def test_hints_that_cannot_be(make_config: MakeConfig, released: tuple[Path, list[CompactNet]]) -> None:
+def test_hints_that_cannot_be(
+    make_config: MakeConfig, released: tuple[Path, list[CompactNet]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _of_its_shape(monkeypatch, make_config)
     (student,) = make_config().nets
-    with pytest.raises(ValueError, match=r"a hint is a weight, 0 or more, and comes from a teacher; got 1\.0"):
-        dataclasses.replace(student, hint=1.0)
-    with pytest.raises(ValueError, match="a hint is a weight"):
-        dataclasses.replace(student, teacher="big", hint=-1.0)
+    with pytest.raises(ValueError, match=r"a hint's weight is 0 or more, got -1\.0"):
+        dataclasses.replace(student, hint=-1.0)
+    # Settings come before teachers on the command line.
+    config = with_teacher(override(make_config(), ["nets.0.hint=1.5"]), released[0])
+    assert (config.nets[-1].hint, len(AgeGenderModule(config, steps=10).hints)) == (1.5, 0)
     several = NetConfig(name="both", architecture=student.architecture, frozen=str(released[0]), asked="one")
     assert FrozenTeacher(several).feature_count is None  # two networks have no features in common
     assert FrozenTeacher(several)(_image()).pooled is None
