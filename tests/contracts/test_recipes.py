@@ -16,7 +16,7 @@ from agewise_lab.architectures.compact import CompactConfig  # noqa: E402
 from agewise_lab.recipes import RECIPES, find_recipe  # noqa: E402
 from agewise_lab.store.crops import CropStore  # noqa: E402
 from agewise_lab.store.split import Split  # noqa: E402
-from agewise_lab.training.config import TrainConfig  # noqa: E402
+from agewise_lab.training.config import ModelConfig, TrainConfig  # noqa: E402
 from agewise_lab.training.networks import make_network  # noqa: E402
 from agewise_lab.training.run import train  # noqa: E402
 
@@ -53,8 +53,8 @@ def smaller(config: TrainConfig) -> TrainConfig:
     """The same run with four pictures a step, for two steps, of the smallest size that its network takes."""
     (net,) = config.nets
     model = net.architecture
-    if isinstance(model, CompactConfig):
-        size = 32
+    if not isinstance(model, ModelConfig):
+        size = 32 if isinstance(model, CompactConfig) else 64
         model = dataclasses.replace(model, size=size)
     else:
         size = SIZES.get(model.backbone, 64)
