@@ -2,7 +2,7 @@
 
 The network of `dlib_face_recognition_resnet_model_v1.dat` (King, 2017; public domain): a ResNet-34 with half of its
 channels and 29 convolutions, which learned to tell 7,485 people apart in about three million pictures, on 150×150
-crops of dlib's `get_face_chip`. UTKFace's chips are cropped in the same way. It was told no ages and no genders.
+crops of dlib's `get_face_chip` (blog.dlib.net/2017/02). It was told no ages and no genders.
 
     image (n, 3, s, s), RGB, 0..1
       stem     conv 7×7 /2, ReLU, max-pool 3×3 /2; nothing is padded

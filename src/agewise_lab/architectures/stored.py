@@ -41,19 +41,24 @@ def fold_batch_norms(net: _Net) -> _Net:
     return folded
 
 
-def unfold_batch_norms(folded: CompactNet, images: Iterable[Tensor]) -> CompactNet:
+def unfold_batch_norms(folded: TwoHeadNet, images: Iterable[Tensor]) -> TwoHeadNet:
     """The same function with batch norms, which training needs; the inverse of `fold_batch_norms`.
 
     Each batch norm has the statistics of its convolution's output over `images` and undoes them, so in evaluation
     mode nothing changes, and in training mode little on pictures of that kind.
 
     Args:
-        folded: a compact network whose convolutions hold their batch norms, as `stored_nets_of` gives it.
+        folded: a network whose convolutions, or heads, hold their batch norms, as `stored_nets_of` gives it.
         images: batches of float RGB 0..1 (n, 3, s, s), of the pictures that will be trained on.
 
     Raises:
         ValueError: no images.
     """
+    if isinstance(folded, RecognitionNet):
+        recognition = copy.deepcopy(folded)
+        recognition.unfold_norm(images)
+        return recognition.eval()
+    assert isinstance(folded, CompactNet)
     net = CompactNet(folded.config)
     held = dict(folded.named_modules())
     norms: dict[str, nn.BatchNorm2d] = {}

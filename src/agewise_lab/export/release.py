@@ -45,7 +45,7 @@ from agewise_lab.store.crops import CropStore, open_store
 from agewise_lab.store.split import Split, agreed_ages, hash_split
 from agewise_lab.training.config import ModelConfig, TrainConfig
 from agewise_lab.training.networks import make_network
-from agewise_lab.training.origins import origins_of_file, origins_of_run
+from agewise_lab.training.origins import origins_of
 from agewise_lab.training.plain import from_plain
 from agewise_lab.training.teacher import averaged_weights, check_file, shape_of
 
@@ -207,13 +207,13 @@ def _members(source: Path, split: Split) -> list[_Member]:
         recipes = card.recipe.split(" + ")
         recipes = recipes if len(recipes) == len(nets) else [card.recipe] * len(nets)
         return [
-            _Member(net=net, name=card.name, recipe=recipe, origins=origins_of_file(source))
+            _Member(net=net, name=card.name, recipe=recipe, origins=origins_of(source))
             for net, recipe in zip(nets, recipes, strict=True)
         ]
     config = _finished_run(source, split)
     chosen = config.nets[-1]
     net = load_net(source / "last.ckpt", chosen.name, chosen.architecture)
-    return [_Member(net=net, name=chosen.name, recipe=config.name, origins=origins_of_run(source))]
+    return [_Member(net=net, name=chosen.name, recipe=config.name, origins=origins_of(source))]
 
 
 def _together(members: Sequence[_Member], *, mirrored: bool) -> Network:

@@ -75,9 +75,8 @@ def agewise_m_recognition_calm() -> TrainConfig:
     Meant for `start=RUN` of the second one, without a teacher.
     """
     second = agewise_m_recognition_on()
-    net = NetConfig(
-        name="agewise-m", architecture=replace(RECOGNITION, still=11, hidden=512), learning_rate=3e-4, trunk_rate=0.1
-    )
+    (net,) = second.nets
+    net = replace(net, architecture=replace(RECOGNITION, still=11, hidden=512), learning_rate=3e-4)
     return replace(
         second,
         name="agewise-m-recognition-calm",

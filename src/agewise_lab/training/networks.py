@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from agewise_lab.architectures.base import AgeGenderNet
-from agewise_lab.architectures.compact import CompactConfig, CompactNet
+from agewise_lab.architectures.compact import CompactConfig
 from agewise_lab.architectures.recognition import RecognitionConfig, RecognitionNet
 from agewise_lab.architectures.stored import fresh_net, stored_nets_of, unfold_batch_norms
 from agewise_lab.convert.dlib_net import read_trunk, recognition_file
@@ -103,12 +103,7 @@ def start_from_file(net: nn.Module, config: NetConfig, stored: StoredNetwork, im
     nets = stored_nets_of(stored.file, config.architecture)
     if stored.which > len(nets):
         raise ValueError(f"{stored.file} holds {len(nets)} network(s), there is none to start from at {stored.which}")
-    chosen = nets[stored.which - 1]
-    if isinstance(chosen, RecognitionNet):
-        chosen.unfold_norm(images)
-    elif isinstance(chosen, CompactNet):
-        chosen = unfold_batch_norms(chosen, images)
-    net.load_state_dict(chosen.state_dict())
+    net.load_state_dict(unfold_batch_norms(nets[stored.which - 1], images).state_dict())
 
 
 def parts_of(net: nn.Module) -> dict[str, list[nn.Module]]:

@@ -16,14 +16,17 @@ from agewise_lab.training.teacher import checkpoint_of
 _DLIBS = "begun as dlib's face recognition network, which learned identities from 3 million pictures, and no ages"
 
 
-def origins_of_file(released: Path) -> tuple[str, ...]:
-    """Those that a released file's card names."""
-    return tuple(Estimator(released).card.training_data.split("; ")[1:])
+def origins_of(source: Path) -> tuple[str, ...]:
+    """Those that a released file's card names, or that a run, given by its folder or a checkpoint, wrote down.
 
+    None of a run of before that was done, or of a checkpoint without its `run.json`.
 
-def origins_of_run(run: Path) -> tuple[str, ...]:
-    """Those that a run wrote down when it began; none of a run of before that was done, or without `run.json`."""
-    path = run / "run.json"
+    Raises:
+        FileNotFoundError: nothing is there.
+    """
+    if source.suffix == ".onnx":
+        return tuple(Estimator(source).card.training_data.split("; ")[1:])
+    path = checkpoint_of(source).parent / "run.json"
     return tuple(json.loads(path.read_text()).get("origins", ())) if path.is_file() else ()
 
 
@@ -34,15 +37,11 @@ def origins(config: TrainConfig) -> tuple[str, ...]:
         FileNotFoundError: a run or file that the configuration names is not there.
     """
     stored = stored_network(config.start)
-    if stored is not None:
-        own = origins_of_file(stored.file)
-    elif is_dlibs(config.start):
-        own = (_DLIBS,)
+    if is_dlibs(config.start):
+        own: tuple[str, ...] = (_DLIBS,)
+    elif config.start is None:
+        own = ()
     else:
-        own = () if config.start is None else origins_of_run(checkpoint_of(config.start).parent)
-    taught: list[str] = []
-    for net in config.nets:
-        if net.frozen is not None:
-            file = Path(net.frozen)
-            taught += origins_of_file(file) if file.suffix == ".onnx" else origins_of_run(checkpoint_of(file).parent)
+        own = origins_of(Path(config.start) if stored is None else stored.file)
+    taught = [origin for net in config.nets if net.frozen is not None for origin in origins_of(Path(net.frozen))]
     return tuple(dict.fromkeys([*own, *(f"taught by a network {origin}" for origin in taught)]))

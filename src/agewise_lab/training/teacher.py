@@ -52,7 +52,7 @@ class FrozenTeacher:
         pooled = [net.to(view.device).pooled(view).float() for net, view in asked]
         answers = [net.heads(features) for (net, _), features in zip(asked, pooled, strict=True)]
         age, gender = (_mean_of([answer[k].float() for answer in answers]) for k in (0, 1))
-        return Answer(age, gender, pooled[0] if len(self._nets) == len(asked) == 1 else None)
+        return Answer(age, gender, None if self.feature_count is None else pooled[0])
 
     @property
     def feature_count(self) -> int | None:

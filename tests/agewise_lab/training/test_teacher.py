@@ -27,7 +27,7 @@ from agewise_lab.store.split import Split
 from agewise_lab.training.config import NetConfig, TrainConfig
 from agewise_lab.training.learners import Answer
 from agewise_lab.training.module import AgeGenderModule
-from agewise_lab.training.origins import origins, origins_of_run
+from agewise_lab.training.origins import origins, origins_of
 from agewise_lab.training.overrides import override
 from agewise_lab.training.plain import from_plain, to_plain
 from agewise_lab.training.run import train
@@ -320,7 +320,7 @@ def test_a_run_writes_down_what_comes_from_other_data(
     config = to_plain(make_config(nets=(_big(make_config),)))
     (run / "run.json").write_text(json.dumps({"config": config, "origins": list(begun)}))
     (run / "last.ckpt").touch()
-    assert origins_of_run(run) == begun
+    assert origins_of(run) == begun
     assert origins(make_config(start=str(run))) == begun
     assert origins(with_teacher(make_config(), run, released[0])) == (f"taught by a network {begun[0]}",)
     estimator = Estimator(released[0])
