@@ -12,6 +12,7 @@ import contextlib
 import copy
 import io
 import logging
+import math
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -218,8 +219,14 @@ def _is_default(kind: str, attribute: onnx.AttributeProto) -> bool:
     return attribute.name in _DEFAULTS and value == _DEFAULTS[attribute.name]
 
 
-def store_as_int8(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same network with its large convolution and dense weights stored as int8."""
+def store_as_int8(model: onnx.ModelProto, *, half_below: int = 0) -> onnx.ModelProto:
+    """The same network with its large convolution and dense weights stored as int8.
+
+    Args:
+        model: in float32.
+        half_below: weights with fewer elements than this are stored as float16 in place of int8. The first
+            convolutions are small, and their rounding goes through all that follow.
+    """
     model = copy.deepcopy(model)
     graph = model.graph
     weights = {node.input[1]: _output_axis(node) for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul")}
@@ -233,6 +240,9 @@ def store_as_int8(model: onnx.ModelProto) -> onnx.ModelProto:
         if axis is None or array.size < _LEAST_ELEMENTS:
             continue
         others = tuple(i for i in range(array.ndim) if i != axis)
+        if array.size < half_below:
+            front.append(_as_half(graph, initializer))
+            continue
         scale = np.maximum(np.abs(array).max(axis=others, keepdims=True), 1e-12) / 127
         stored = np.clip(np.round(array / scale), -127, 127).astype(np.int8)
         name = initializer.name
@@ -252,23 +262,28 @@ def store_as_float16(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same network with its large weights stored as float16, half of the size; it still computes in float32."""
     model = copy.deepcopy(model)
     graph = model.graph
-    front: list[onnx.NodeProto] = []
-    for initializer in list(graph.initializer):
-        array = numpy_helper.to_array(initializer)
-        if array.dtype != np.float32 or array.size < _LEAST_ELEMENTS:
-            continue
-        largest = float(np.abs(array).max())
-        if largest > float(np.finfo(np.float16).max):
-            raise ValueError(f"a weight of {largest:g} is too large for float16: store int8 or float32")
-        name = initializer.name
-        graph.initializer.remove(initializer)
-        graph.initializer.append(numpy_helper.from_array(array.astype(np.float16), f"{name}.half"))
-        front.append(helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
+    front = [
+        _as_half(graph, initializer)
+        for initializer in list(graph.initializer)
+        if initializer.data_type == onnx.TensorProto.FLOAT and math.prod(initializer.dims) >= _LEAST_ELEMENTS
+    ]
     nodes = [*front, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
     onnx.checker.check_model(model)
     return model
+
+
+def _as_half(graph: onnx.GraphProto, initializer: onnx.TensorProto) -> onnx.NodeProto:
+    """Store a weight as float16; gives the node that makes it float32 again, to be put before all others."""
+    array = numpy_helper.to_array(initializer)
+    largest = float(np.abs(array).max())
+    if largest > float(np.finfo(np.float16).max):
+        raise ValueError(f"a weight of {largest:g} is too large for float16: store int8 or float32")
+    name = initializer.name
+    graph.initializer.remove(initializer)
+    graph.initializer.append(numpy_helper.from_array(array.astype(np.float16), f"{name}.half"))
+    return helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT)
 
 
 def _output_axis(node: onnx.NodeProto) -> int:

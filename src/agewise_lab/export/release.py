@@ -30,7 +30,7 @@ from agewise.store.models import EmbeddedFile
 from agewise.types import UInt8Array
 from agewise_lab.architectures.base import AgeGenderNet
 from agewise_lab.architectures.compact import CompactConfig
-from agewise_lab.architectures.recognition import RecognitionConfig
+from agewise_lab.architectures.recognition import RecognitionConfig, RecognitionNet
 from agewise_lab.architectures.stored import stored_nets_of
 from agewise_lab.architectures.two_heads import TwoHeadNet
 from agewise_lab.datasets.record import Record
@@ -50,6 +50,7 @@ from agewise_lab.training.plain import from_plain
 from agewise_lab.training.teacher import averaged_weights, check_file, shape_of
 
 _INT8_FROM_BYTES = 500_000  # SSR-Net, 0.19 MB in float32, is .35 years off at worst as int8
+_HALF_BELOW = 40_000  # of a recognition network: the kernels of its first stages, which int8 hurts (docs/research/0007)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +125,10 @@ def largest_difference(net: Network, data: bytes, crops: UInt8Array) -> float:
 def _stored(net: Network) -> onnx.ModelProto:
     """The network as it ships: weights as int8, unless it is small already and rounding costs more than it saves."""
     model = to_onnx(net)
-    return store_as_int8(model) if model.ByteSize() >= _INT8_FROM_BYTES else model
+    if model.ByteSize() < _INT8_FROM_BYTES:
+        return model
+    is_deep = any(isinstance(module, RecognitionNet) for module in net.modules())
+    return store_as_int8(model, half_below=_HALF_BELOW if is_deep else 0)
 
 
 def release(

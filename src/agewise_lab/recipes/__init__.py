@@ -12,8 +12,10 @@ from agewise_lab.recipes.agewise_m import (
     agewise_m_recognition,
     agewise_m_recognition_calm,
     agewise_m_recognition_on,
+    agewise_m_taught,
+    recognition_teacher,
 )
-from agewise_lab.recipes.agewise_s import agewise_s, agewise_s_taught
+from agewise_lab.recipes.agewise_s import agewise_s, agewise_s_hinted, agewise_s_taught
 from agewise_lab.recipes.agewise_ssr import agewise_ssr
 from agewise_lab.recipes.baselines import BASELINES
 from agewise_lab.recipes.dex import dex
@@ -35,10 +37,13 @@ from agewise_lab.training.config import TrainConfig
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "agewise-s": agewise_s,
     "agewise-s-taught": agewise_s_taught,
+    "agewise-s-hinted": agewise_s_hinted,
     "agewise-m": agewise_m,
     "agewise-m-recognition": agewise_m_recognition,
     "agewise-m-recognition-on": agewise_m_recognition_on,
     "agewise-m-recognition-calm": agewise_m_recognition_calm,
+    "agewise-m-taught": agewise_m_taught,
+    "recognition-teacher": recognition_teacher,
     "agewise-ssr": agewise_ssr,
     "ssrnet-imdb": ssrnet_imdb,
     "ssrnet-wiki": ssrnet_wiki,

@@ -87,3 +87,65 @@ def agewise_m_recognition_calm() -> TrainConfig:
         mixup=0.0,
         seed=33,
     )
+
+
+def recognition_teacher() -> TrainConfig:
+    """A network that knows faces, as large as its weights were made for: to teach agewise-s and agewise-m 4.
+
+    All of dlib's recognition network, at its own 150 pixels, with a hidden layer; labels alone teach it.
+    """
+    net = NetConfig(
+        name="agewise-m",
+        architecture=RecognitionConfig(size=150, blocks=14, still=3, hidden=512),
+        learning_rate=1.5e-3,
+        trunk_rate=0.1,
+    )
+    milder = AugmentConfig(
+        rotate_degrees=5.0,
+        scale=0.05,
+        shift=0.02,
+        shear=0.02,
+        colour=0.45,
+        grey=0.08,
+        low_resolution=0.15,
+        blur=0.1,
+        noise=0.1,
+        jpeg=0.2,
+        erase=0.15,
+    )
+    return replace(
+        agewise_m_recognition(),
+        name="recognition-teacher",
+        nets=(net,),
+        epochs=18,
+        sizes=((1.0, 150),),
+        augment=milder,
+        calm=0.3,
+        ema=0.995,
+        check_every=2,
+        seed=51,
+    )
+
+
+def agewise_m_taught() -> TrainConfig:
+    """The run that made agewise-m 4: the network of agewise-m-recognition-calm goes on, taught by several.
+
+    Meant for `start=agewise-teacher.onnx` and the teachers that docs/research/0007 names, `--distill 0.7 --one-answer`.
+    """
+    net = NetConfig(
+        name="agewise-m",
+        architecture=replace(RECOGNITION, still=3, hidden=512, dropout=0.2),
+        learning_rate=1e-3,
+        trunk_rate=0.2,
+    )
+    return replace(
+        agewise_m_recognition(),
+        name="agewise-m-taught",
+        nets=(net,),
+        start="agewise-teacher.onnx",
+        epochs=24,
+        mixup=0.5,
+        ema=0.998,
+        check_every=3,
+        seed=61,
+    )

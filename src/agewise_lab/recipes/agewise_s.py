@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agewise_lab.architectures.compact import CompactConfig
 from agewise_lab.training.augment import AugmentConfig
 from agewise_lab.training.config import NetConfig, TrainConfig
@@ -37,4 +39,20 @@ def agewise_s_taught() -> TrainConfig:
         expectation_weight=0.1,
         gender_weight=0.8,
         seed=11,
+    )
+
+
+def agewise_s_hinted() -> TrainConfig:
+    """The run that made agewise-s 3: it goes on, taught by networks that know faces, by their features too.
+
+    Meant for `start=RUN` of a shorter run of the same kind, and the teachers that docs/research/0007 names,
+    `--distill 0.8 --one-answer`.
+    """
+    return replace(
+        agewise_s_taught(),
+        name="agewise-s-hinted",
+        nets=(NetConfig(name="agewise-s", architecture=S, learning_rate=1.5e-3, hint=1.0),),
+        epochs=40,
+        check_every=4,
+        seed=42,
     )

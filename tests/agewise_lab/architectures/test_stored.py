@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,11 @@ def _image(config: CompactConfig, count: int = 3) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("store", [lambda model: model, store_as_int8], ids=["float32", "int8"])
+@pytest.mark.parametrize(
+    "store",
+    [lambda model: model, store_as_int8, partial(store_as_int8, half_below=10_000)],
+    ids=["float32", "int8", "int8 and float16"],
+)
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_a_released_file_gives_its_networks_back(
     shape: str, store: Callable[[onnx.ModelProto], onnx.ModelProto], mirrored: bool, tmp_path: Path

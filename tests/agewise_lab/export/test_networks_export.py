@@ -130,6 +130,19 @@ def test_stored_as_float16_and_int8() -> None:
     assert {i.data_type for i in graph.initializer} >= {onnx.TensorProto.INT8, onnx.TensorProto.FLOAT}
 
 
+def test_small_kernels_stored_as_float16_beside_int8() -> None:
+    model = to_onnx(_net("densenet-13"))
+    elements = {i.name: int(np.prod(i.dims)) for i in model.graph.initializer}
+    below = sorted(count for count in elements.values() if count >= 1024)[len(elements) // 8]
+    stored = {i.name: i.data_type for i in store_as_int8(model, half_below=below).graph.initializer}
+    large = {name for name, kind in stored.items() if kind == onnx.TensorProto.INT8}
+    small = {name for name, kind in stored.items() if kind == onnx.TensorProto.FLOAT16}
+    assert large
+    assert small
+    assert all(elements[name.removesuffix(".int8")] >= below for name in large)
+    assert all(1024 <= elements[name.removesuffix(".half")] < below for name in small)
+
+
 def test_weights_beyond_float16_are_refused() -> None:
     from onnx import helper, numpy_helper
 
