@@ -114,7 +114,7 @@ class NetConfig:
             network by name.
         learning_rate: the peak of the schedule.
         trunk_rate: factor of the learning rate in all parts but the heads, so that what a network has learned before is
-            kept while new heads learn. The compact family has no parts.
+            kept while new heads learn. The compact family has no parts, so it can have no such factor.
         teacher: name of another network of the same run whose current answers it also learns from; of several, one is
             drawn for each batch.
         distill: weight of the teacher's answers, 0 to 1; the labels have the rest.
@@ -124,6 +124,7 @@ class NetConfig:
         frozen: folder of a finished run, one of its checkpoints, or a released file of agewise-s or agewise-m, which
             may hold several networks. This network is then not trained: it has the averaged weights of the network of
             the same name there (of a file: its networks' weights), and only teaches.
+        held: the name that it has there, if another one than here; two teachers may have one name in their runs.
         mirrored: a frozen network answers with the mean of a crop's and its mirror image's probabilities.
         asked: which of a frozen network's answers (one for each network of a file, and each view) are averaged:
             "all", or "one", drawn anew for each batch. The expected gradient is the same, as the cross-entropy is
@@ -138,6 +139,7 @@ class NetConfig:
     distill: float = 0.5
     hint: float = 0.0
     frozen: str | None = None
+    held: str = ""
     mirrored: bool = True
     asked: Literal["all", "one"] = "all"
 
@@ -148,6 +150,11 @@ class NetConfig:
             raise ValueError(f"distill is a share, 0 to 1, got {self.distill}")
         if self.hint < 0:
             raise ValueError(f"{self.name}: a hint's weight is 0 or more, got {self.hint}")
+        if self.trunk_rate != 1.0 and isinstance(self.architecture, CompactConfig):
+            raise ValueError(
+                f"{self.name}: a network of the compact family has no parts that could learn at {self.trunk_rate:g} "
+                "of its rate: leave trunk_rate out"
+            )
         if self.frozen is not None and self.teachers:
             raise ValueError(f"{self.name}: a frozen network learns nothing, so it has no teacher; leave one out")
 

@@ -37,7 +37,7 @@ class FrozenTeacher:
         assert not isinstance(config.architecture, ModelConfig), "held by TrainConfig"
         self._config = config
         self._size = config.architecture.size
-        self._nets = _networks(Path(config.frozen), config.name, config.architecture)
+        self._nets = _networks(Path(config.frozen), config.held or config.name, config.architecture)
         for net in self._nets:
             net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -146,27 +146,42 @@ def with_teacher(
         FileNotFoundError: no run is there.
         ValueError: the file is of another family.
     """
-    taken = {net.name for net in config.nets}
-    teachers = tuple(
-        dataclasses.replace(_taught_by(place, taken), frozen=str(place.resolve()), mirrored=mirrored, asked=asked)
-        for place in places
-    )
-    names = tuple(teacher.name for teacher in teachers)
+    names = [net.name for net in config.nets]
+    teachers: list[NetConfig] = []
+    for place in places:
+        net = _taught_by(place)
+        name = _another(net.name, names)
+        held = net.name if name != net.name and place.suffix != ".onnx" else ""
+        teachers.append(
+            dataclasses.replace(
+                net, name=name, held=held, frozen=str(place.resolve()), mirrored=mirrored, asked=asked
+            )
+        )
+        names.append(name)
+    taught_by = tuple(teacher.name for teacher in teachers)
     students = tuple(
-        dataclasses.replace(net, teacher=names[0] if len(names) == 1 else names, distill=distill)
+        dataclasses.replace(net, teacher=taught_by[0] if len(taught_by) == 1 else taught_by, distill=distill)
         for net in config.nets
         if net.frozen is None
     )
     return dataclasses.replace(config, nets=(*teachers, *students))
 
 
-def _taught_by(place: Path, taken: set[str]) -> NetConfig:
+def _taught_by(place: Path) -> NetConfig:
     """Name and shape of the network that teaches."""
     if place.suffix == ".onnx":
-        name = place.stem.replace(".", "_")
-        return NetConfig(name="teacher" if name in taken else name, architecture=shape_of(place))
+        return NetConfig(name=place.stem.replace(".", "_"), architecture=shape_of(place))
     taught = from_plain(TrainConfig, _about(place)["config"]).nets[-1]
     return NetConfig(name=taught.name, architecture=taught.architecture)
+
+
+def _another(name: str, taken: Sequence[str]) -> str:
+    """A name that is not taken yet, the name itself if it can be.
+
+    >>> _another("big", ["small"]), _another("big", ["big", "big-2"])
+    ('big', 'big-3')
+    """
+    return next(other for k in range(1, len(taken) + 2) if (other := name if k == 1 else f"{name}-{k}") not in taken)
 
 
 def shape_of(released: str | Path) -> CompactConfig | RecognitionConfig:

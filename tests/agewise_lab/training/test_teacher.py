@@ -283,6 +283,21 @@ def test_of_several_teachers_one_is_drawn_for_each_batch(
     assert set(asked) == set(config.nets[-1].teachers)
 
 
+def test_teachers_of_one_name_and_a_student_of_it(finished: Path, tmp_path: Path, make_config: MakeConfig) -> None:
+    other = tmp_path / "again"
+    shutil.copytree(finished, other)
+    config = with_teacher(make_config(nets=(_big(make_config),)), finished, other)
+    assert [(net.name, net.held) for net in config.nets] == [("big-2", "big"), ("big-3", "big"), ("big", "")]
+    assert config.nets[-1].teachers == ("big-2", "big-3")
+    weights = [FrozenTeacher(net)._nets[0].age.weight for net in config.nets[:2]]
+    assert torch.equal(*weights)
+
+
+def test_a_compact_network_has_no_trunk_rate(make_config: MakeConfig) -> None:
+    with pytest.raises(ValueError, match=r"no parts that could learn at 0\.1 of its rate: leave trunk_rate out"):
+        override(make_config(), ["nets.0.trunk_rate=0.1"])
+
+
 def test_a_teacher_sees_crops_at_its_own_size() -> None:
     image = torch.rand(2, 3, 16, 16)
     assert at_size(image, 16) is image
