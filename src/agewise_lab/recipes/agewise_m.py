@@ -89,8 +89,23 @@ def agewise_m_recognition_calm() -> TrainConfig:
     )
 
 
+_MILDER = AugmentConfig(
+    rotate_degrees=5.0,
+    scale=0.05,
+    shift=0.02,
+    shear=0.02,
+    colour=0.45,
+    grey=0.08,
+    low_resolution=0.15,
+    blur=0.1,
+    noise=0.1,
+    jpeg=0.2,
+    erase=0.15,
+)
+
+
 def recognition_teacher() -> TrainConfig:
-    """A network that knows faces, as large as its weights were made for: to teach agewise-s and agewise-m 4.
+    """A network that knows faces, as large as its weights were made for: to teach agewise-s 3 and agewise-m 4.
 
     All of dlib's recognition network, at its own 150 pixels, with a hidden layer; labels alone teach it.
     """
@@ -100,26 +115,13 @@ def recognition_teacher() -> TrainConfig:
         learning_rate=1.5e-3,
         trunk_rate=0.1,
     )
-    milder = AugmentConfig(
-        rotate_degrees=5.0,
-        scale=0.05,
-        shift=0.02,
-        shear=0.02,
-        colour=0.45,
-        grey=0.08,
-        low_resolution=0.15,
-        blur=0.1,
-        noise=0.1,
-        jpeg=0.2,
-        erase=0.15,
-    )
     return replace(
         agewise_m_recognition(),
         name="recognition-teacher",
         nets=(net,),
         epochs=18,
         sizes=((1.0, 150),),
-        augment=milder,
+        augment=_MILDER,
         calm=0.3,
         ema=0.995,
         check_every=2,
@@ -128,24 +130,30 @@ def recognition_teacher() -> TrainConfig:
 
 
 def agewise_m_taught() -> TrainConfig:
-    """The run that made agewise-m 4: the network of agewise-m-recognition-calm goes on, taught by several.
+    """The run that made agewise-m 4: twelve blocks of recognition-teacher at 128 pixels, taught by it and another.
 
-    Meant for `start=agewise-teacher.onnx` and the teachers that docs/research/0007 names, `--distill 0.7 --one-answer`.
+    Meant for `start=RUN` of recognition-teacher and the teachers that docs/research/0007 names, `--distill 0.7
+    --one-answer`.
     """
     net = NetConfig(
         name="agewise-m",
-        architecture=replace(RECOGNITION, still=3, hidden=512, dropout=0.2),
+        architecture=RecognitionConfig(size=128, blocks=12, still=3, hidden=512, dropout=0.2),
         learning_rate=1e-3,
         trunk_rate=0.2,
+        hint=1.0,
     )
     return replace(
-        agewise_m_recognition(),
+        recognition_teacher(),
         name="agewise-m-taught",
         nets=(net,),
-        start="agewise-teacher.onnx",
-        epochs=24,
+        start="runs/recognition-teacher",
+        epochs=20,
+        sizes=((1.0, 128),),
+        augment=replace(
+            _MILDER, rotate_degrees=7.0, scale=0.07, shift=0.03, colour=0.7, low_resolution=0.25, erase=0.2
+        ),
         mixup=0.5,
-        ema=0.998,
+        ema=0.997,
         check_every=3,
         seed=61,
     )

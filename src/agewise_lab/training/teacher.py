@@ -153,9 +153,7 @@ def with_teacher(
         name = _another(net.name, names)
         held = net.name if name != net.name and place.suffix != ".onnx" else ""
         teachers.append(
-            dataclasses.replace(
-                net, name=name, held=held, frozen=str(place.resolve()), mirrored=mirrored, asked=asked
-            )
+            dataclasses.replace(net, name=name, held=held, frozen=str(place.resolve()), mirrored=mirrored, asked=asked)
         )
         names.append(name)
     taught_by = tuple(teacher.name for teacher in teachers)
