@@ -108,9 +108,11 @@ def test_only_large_weights_are_stored_as_int8(model: onnx.ModelProto, small: on
         if name in weights and array.size >= 1024:
             stored, scale = after[f"{name}.int8"], after[f"{name}.scale"]
             assert stored.dtype == np.int8
-            assert scale.shape == (len(array), *[1] * (array.ndim - 1))  # one an output channel
-            assert np.abs(stored * scale - array).max() <= scale.max() / 2 + 1e-7
-            assert (np.abs(stored).max(axis=tuple(range(1, array.ndim))) == 127).all()
+            (axis,) = (k for k in range(array.ndim) if scale.shape[k] > 1)
+            assert axis in (0, 1)  # one an output channel, or one an input channel
+            assert scale.shape[axis] == array.shape[axis]
+            assert (np.abs(stored * scale - array) <= scale / 2 + 1e-7).all()
+            assert (np.abs(stored).max(axis=tuple(k for k in range(array.ndim) if k != axis)) == 127).all()
         else:
             assert np.array_equal(after[name], array)
     assert sum(name.endswith(".int8") for name in after) >= 4
@@ -166,6 +168,28 @@ def test_dense_weights_have_a_scale_an_output_channel(operator: str, axis: int) 
     x = rng.standard_normal((5, 300)).astype(np.float32)
     y = np.asarray(OnnxEngine(store_as_int8(model).SerializeToString()).run({"x": x})["y"])
     assert np.abs((y - x @ weights) / sizes).max() < 0.5
+
+
+@pytest.mark.parametrize("ordered", ["outputs", "inputs"])
+def test_scales_go_along_the_axis_that_keeps_more(ordered: str) -> None:
+    """Inputs of very different sizes, as those that a batch norm was folded for, have a scale each."""
+    rng = np.random.default_rng(0)
+    sizes = np.geomspace(1e-2, 1e2, 64, dtype=np.float32)
+    weights = (rng.standard_normal((64, 64)) * (sizes[:, None] if ordered == "outputs" else sizes)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["x", "w"], ["y"], transB=1)],
+        "dense",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 64])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 64])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    small = store_as_int8(model)
+    stored = {value.name: numpy_helper.to_array(value) for value in small.graph.initializer}
+    assert stored["w.scale"].shape == ((64, 1) if ordered == "outputs" else (1, 64))
+    x = rng.standard_normal((5, 64)).astype(np.float32) / (1 if ordered == "outputs" else sizes)
+    y = np.asarray(OnnxEngine(small.SerializeToString()).run({"x": x})["y"])
+    assert np.abs((y - x @ weights.T) / (sizes if ordered == "outputs" else 1)).max() < 0.2
 
 
 def test_batch_norms_are_folded_and_the_network_is_left_alone(net: CompactNet, model: onnx.ModelProto) -> None:
