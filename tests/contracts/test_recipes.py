@@ -54,8 +54,12 @@ def smaller(config: TrainConfig) -> TrainConfig:
     (net,) = config.nets
     model = net.architecture
     if not isinstance(model, ModelConfig):
-        size = 32 if isinstance(model, CompactConfig) else 64
-        model = dataclasses.replace(model, size=size)
+        if isinstance(model, CompactConfig):
+            size = 32
+            model = dataclasses.replace(model, size=size)
+        else:
+            size = 64
+            model = dataclasses.replace(model, size=size, blocks=min(model.blocks, 12))  # more need 103 pixels
     else:
         size = SIZES.get(model.backbone, 64)
         model = dataclasses.replace(model, size=size, options={**model.options, **NARROW.get(model.backbone, {})})
