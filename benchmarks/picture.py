@@ -138,7 +138,7 @@ def draw(points: list[Point], faces: int, output: Path) -> None:
         colour = "#0b6e4f" if one.ours else "#8a8d91"
         axes.scatter(one.megabytes, one.mae, s=math.pi * _radius(one) ** 2, color=colour, alpha=0.75, linewidths=0)
         gender = "" if one.gender is None else f", gender {one.gender:.1f} %"
-        below = one.name in ("face-api", "agewise-s")  # another model is right beside it
+        below = one.name == "face-api"  # another model is right beside it
         above = one.name == "agewise-ssr"
         axes.annotate(
             f"{one.name}\n{one.milliseconds:.2g} ms{gender}", (one.megabytes, one.mae),
