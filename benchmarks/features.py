@@ -6,7 +6,7 @@ The network is never trained: it sees each training face four times (both crops 
 What stages of it give, averaged over all places, goes to a head that learns for some epochs, by the losses that train
 agewise's networks; without a hidden layer (`--hidden 0`) it is linear. Measured on the validation faces: the median
 age, crops `whole` and `aligned`, alone and with the mirror image. Stages are named by the blocks that end them, counted
-from 1 as `RecognitionConfig.blocks` does. Needs the extras `lab` and `dlib`; about four minutes a size on one thread.
+from 1 as `RecognitionConfig.blocks` does. Needs the extras `lab` and `dlib`; ten minutes or so a size on one thread.
 """
 
 from __future__ import annotations
