@@ -20,28 +20,13 @@ import common
 HEAD = ("blocks", "whole: MAE", "CS@5", "gender", "mirrored too: MAE", "CS@5", "gender",
         "aligned: MAE", "CS@5", "gender", "mirrored too: MAE", "CS@5", "gender")  # fmt: skip
 VIEWS = [(kind, mirrored) for kind in ("whole", "aligned") for mirrored in (False, True)]
-FIRST = 7  # blocks before the first stage that is kept
-
-
-def pooled_stages(trunk: Any, crops: Any) -> Any:
-    """uint8 RGB (n, size, size, 3) → float16 (n, 14 − 6 blocks, 256), zeros where a block has fewer channels."""
-    import numpy as np
-    import torch
-
-    x = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))).float()
-    x = x.contiguous(memory_format=torch.channels_last)
-    x = torch.nn.functional.max_pool2d(torch.relu(trunk.stem((x - trunk.mean) / 256)), 3, 2)
-    stages = []
-    for place, block in enumerate(trunk.blocks, 1):
-        x = block(x)
-        if place >= FIRST:
-            means = x.float().mean((2, 3))
-            stages.append(torch.nn.functional.pad(means, (0, 256 - means.shape[1])))
-    return torch.stack(stages, 1).half()
+FIRST = 7  # the first block that a stage may end with
 
 
 def features_of(store: Any, chosen: Any, size: int) -> Any:
-    """(4 views, faces, blocks, 256) of the store's faces `chosen`, views in the order of `VIEWS`."""
+    """float16 (4 views, faces, 8 blocks, 256) of the store's faces `chosen`, in the order of `VIEWS`; zeros where a
+    block has fewer channels.
+    """
     import numpy as np
     import torch
 
@@ -49,6 +34,14 @@ def features_of(store: Any, chosen: Any, size: int) -> Any:
     from agewise_lab.training.augment import NO_AUGMENTATION, augment_crop
 
     trunk = read_trunk(recognition_file())[0].eval().to(memory_format=torch.channels_last)
+    stages: list[Any] = []
+
+    def keep(_block: Any, _inputs: Any, x: Any) -> None:
+        means = x.mean((2, 3))
+        stages.append(torch.nn.functional.pad(means, (0, 256 - means.shape[1])).half())
+
+    for block in trunk.blocks[FIRST - 1 :]:
+        block.register_forward_hook(keep)
     rng, views = np.random.default_rng(0), []
     with torch.inference_mode():
         for kind, mirrored in VIEWS:
@@ -56,7 +49,10 @@ def features_of(store: Any, chosen: Any, size: int) -> Any:
             for start in range(0, len(chosen), 128):
                 faces = [getattr(store, kind)[i] for i in chosen[start : start + 128]]
                 crops = np.stack([augment_crop(face, size, NO_AUGMENTATION, rng) for face in faces])
-                parts.append(pooled_stages(trunk, crops[:, :, ::-1] if mirrored else crops))
+                seen = np.ascontiguousarray((crops[:, :, ::-1] if mirrored else crops).transpose(0, 3, 1, 2))
+                stages.clear()
+                trunk(torch.from_numpy(seen).float().div(255).contiguous(memory_format=torch.channels_last))
+                parts.append(torch.stack(stages, 1))
             views.append(torch.cat(parts))
     return torch.stack(views)
 
@@ -66,13 +62,12 @@ def trained_head(features: Any, ages: Any, is_female: Any, hidden: int, epochs: 
     import torch
     from torch import nn
 
-    from agewise_lab.losses.label_distribution import (
-        expected_age,
-        gender_weight,
-        label_distribution,
-        soft_cross_entropy,
-    )
+    from agewise_lab.losses.label_distribution import gender_weight, label_distribution
+    from agewise_lab.recipes import find_recipe
+    from agewise_lab.training.learners import CompactLearner
 
+    config = find_recipe("recognition-teacher")
+    learner = CompactLearner(config.nets[-1], config)
     torch.manual_seed(0)
     width = features.shape[2]
     first = [nn.Dropout(0.3), nn.Linear(width, hidden), nn.ReLU()] if hidden else []
@@ -87,10 +82,8 @@ def trained_head(features: Any, ages: Any, is_female: Any, hidden: int, epochs: 
             order, view = torch.randperm(len(ages)), torch.randint(len(features), (len(ages),))
         i = order[place * 128 : place * 128 + 128]
         logits = head(features[view[i], i])
-        age, sex = logits[:, :101], logits[:, 101:]
-        loss = soft_cross_entropy(age, label_distribution(ages[i], classes)).mean()
-        loss = loss + 0.1 * (expected_age(age, classes) - ages[i].clamp(max=100)).abs().mean()
-        loss = loss + 0.8 * (gender_weight(ages[i]) * soft_cross_entropy(sex, gender[i])).mean()
+        labels = label_distribution(ages[i], classes), ages[i], gender[i], gender_weight(ages[i])
+        loss = learner.loss((logits[:, :101], logits[:, 101:]), *labels, progress=1.0, teacher=None)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

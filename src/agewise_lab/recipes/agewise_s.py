@@ -52,7 +52,7 @@ def agewise_s_hinted() -> TrainConfig:
         agewise_s_taught(),
         name="agewise-s-hinted",
         nets=(NetConfig(name="agewise-s", architecture=S, learning_rate=1.5e-3, hint=1.0),),
-        epochs=40,
+        epochs=36,
         check_every=4,
         seed=42,
     )
