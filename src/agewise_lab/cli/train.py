@@ -63,6 +63,7 @@ def train(
     """Train a recipe, or go on with a run that was interrupted. A study trains all of its recipes."""
     from agewise_lab.recipes import find_runs
     from agewise_lab.store.crops import open_store
+    from agewise_lab.training.memory import keep_freed_memory
     from agewise_lab.training.overrides import override
     from agewise_lab.training.run import train as run_training
     from agewise_lab.training.splits import split_named
@@ -75,6 +76,7 @@ def train(
     folders = [output / config.name if len(runs) > 1 else output for config in runs]
     if resume and not any((folder / "last.ckpt").is_file() for folder in folders):
         raise typer.BadParameter(f"{output} holds no run to go on with: leave --resume out")
+    keep_freed_memory()
     opened = open_store(store, in_memory=True)
     for config, folder in zip(runs, folders, strict=True):
         taught = config

@@ -30,7 +30,9 @@ class AugmentConfig:
         colour: probability of changed brightness, contrast, gamma, saturation and white balance.
         grey: probability of no colour.
         low_resolution: probability of shrinking (to 20-75 % of the side) and enlarging again.
-        blur: probability of a Gaussian blur, sigma 0.4-1.8 px, or a motion blur.
+        blur: probability of a Gaussian blur or a motion blur.
+        blur_sigma: least and largest standard deviation of the Gaussian one, in pixels of the training crop.
+        dark: probability of little light, 15-80 % of it, before the sensor's noise.
         noise: probability of sensor noise, sigma 2-14 of 255.
         jpeg: probability of JPEG at quality 15-85.
         erase: probability of a random rectangle of noise or of one colour.
@@ -52,6 +54,8 @@ class AugmentConfig:
     grey: float = 0.12
     low_resolution: float = 0.25
     blur: float = 0.15
+    blur_sigma: tuple[float, float] = (0.4, 1.8)
+    dark: float = 0.0
     noise: float = 0.15
     jpeg: float = 0.3
     erase: float = 0.3
@@ -62,9 +66,12 @@ class AugmentConfig:
     spread: Literal["normal", "uniform"] = "normal"
     each: float = 1.0
 
-    def weakened(self, share: float) -> AugmentConfig:
-        """The same with everything but the flip and the random crop weakened to a `share`, 0 to 1."""
-        kept = ("flip", "erase_area", "erase_aspect", "crop", "spread", "each")
+    def weakened(self, share: float, *, moves: bool = True) -> AugmentConfig:
+        """The same with everything but the flip and the random crop weakened to a `share`, 0 to 1; on demand not what
+        moves the face either.
+        """
+        kept = ("flip", "erase_area", "erase_aspect", "blur_sigma", "crop", "spread", "each")
+        kept = kept if moves else (*kept, "rotate_degrees", "scale", "shift", "shear")
         names = [field.name for field in fields(self) if field.name not in kept]
         return replace(self, **{name: getattr(self, name) * share for name in names})
 
@@ -104,7 +111,7 @@ def _degrade(image: UInt8Array, config: AugmentConfig, rng: np.random.Generator)
         image = cv2.resize(cv2.resize(image, (small, small), interpolation=how), (side, side), interpolation=back)  # type: ignore[assignment]
     if rng.random() < config.blur:
         if rng.random() < 0.7:
-            image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.8))  # type: ignore[assignment]
+            image = cv2.GaussianBlur(image, (0, 0), rng.uniform(*config.blur_sigma))  # type: ignore[assignment]
         else:
             length = int(rng.integers(3, 7))
             kernel = np.zeros((length, length), np.float32)
@@ -128,6 +135,8 @@ def _recolour(image: UInt8Array, config: AugmentConfig, rng: np.random.Generator
         balanced = curve[:, None] * np.exp(0.06 * rng.standard_normal(3))
         table = np.clip(balanced * 255, 0, 255).astype(np.uint8)[None]
         image = cv2.LUT(image, table)  # type: ignore[assignment]
+    if config.dark > 0 and rng.random() < config.dark:
+        image = cv2.convertScaleAbs(image, alpha=rng.uniform(0.15, 0.8))  # type: ignore[assignment]
     saturation = 0.0 if rng.random() < config.grey else math.exp(0.3 * rng.standard_normal())
     if saturation == 0.0 or (rng.random() < 0.5 * config.colour):
         grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
@@ -160,7 +169,26 @@ def _corrupt(image: UInt8Array, config: AugmentConfig, rng: np.random.Generator)
 
 def augment_crop(crop_rgb: UInt8Array, size: int, config: AugmentConfig, rng: np.random.Generator) -> UInt8Array:
     """A stored crop → one training crop, uint8 RGB (size, size, 3)."""
-    image = warp_crop(crop_rgb, _geometry(config, rng, crop_rgb.shape[0]), size)
+    return _seen(crop_rgb, _geometry(config, rng, crop_rgb.shape[0]), size, config, rng)
+
+
+def augment_twice(
+    crop_rgb: UInt8Array, size: int, first: AugmentConfig, second: AugmentConfig, rng: np.random.Generator
+) -> tuple[UInt8Array, UInt8Array]:
+    """A stored crop → two training crops, uint8 RGB (size, size, 3): the first as `augment_crop` makes it, the second
+    moved from the first one's place by `second`, and changed by that alone.
+    """
+    geometry = _geometry(first, rng, crop_rgb.shape[0])
+    image = _seen(crop_rgb, geometry, size, first, rng)
+    moved = _geometry(second, rng, 1)
+    again = np.concatenate([moved[:, :2] @ geometry[:, :2], moved[:, :2] @ geometry[:, 2:] + moved[:, 2:]], axis=1)
+    return image, _seen(crop_rgb, again, size, second, rng)
+
+
+def _seen(
+    crop_rgb: UInt8Array, geometry: FloatArray, size: int, config: AugmentConfig, rng: np.random.Generator
+) -> UInt8Array:
+    image = warp_crop(crop_rgb, geometry, size)
     image = _degrade(image, config, rng)
     image = _recolour(image, config, rng)
     return _corrupt(image, config, rng)

@@ -180,9 +180,13 @@ class TrainConfig:
         warm_up: share of the run before the peak of the learning rate.
         expectation_weight: of the L1 loss of the expected age, in years, beside the divergence.
         gender_weight: of the gender loss.
+        consistency_weight: of the distance in years between the expected ages of a face's two crops; see `second`.
         balance: exponent: a picture of an age is drawn in proportion to (frequency of the age) ** -balance.
         augment: augmentation; weakened linearly to a third over the last `calm` share of the run.
         calm: see `augment`.
+        second: augmentation of a second crop of each face, about the place of the first one: what moves the face is
+            added to the first one's, the rest is its own, weakened as `augment` is. The networks learn from both crops;
+            a teacher answers for the first (Sohn et al.: «FixMatch», 2020). Of agewise-s and agewise-m.
         mixup: probability that a batch is mixed (Zhang et al. 2018), with Beta(alpha, alpha), for both tasks.
         mixup_alpha: alpha.
         ema: decay of the average of the weights, a step; 0 for none.
@@ -214,9 +218,11 @@ class TrainConfig:
     warm_up: float = 0.08
     expectation_weight: float = 0.2
     gender_weight: float = 0.6
+    consistency_weight: float = 0.0
     balance: float = 0.35
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     calm: float = 0.15
+    second: AugmentConfig | None = None
     mixup: float = 0.2
     mixup_alpha: float = 0.3
     ema: float = 0.998
@@ -248,18 +254,29 @@ class TrainConfig:
             for teacher in net.teachers:
                 if teacher not in seen:
                     raise ValueError(f"{net.name}: teacher {teacher!r} must stand before it among {sorted(seen)}")
-            if isinstance(net.architecture, ModelConfig) and (net.teachers or net.frozen is not None):
-                raise ValueError(f"{net.name}: networks by name neither teach nor are taught")
-            if not isinstance(net.architecture, ModelConfig) and (self.freeze or self.task_weights != "fixed"):
-                raise ValueError(f"{net.name}: freezing and learned task weights are for networks by name")
+            self._check_kind(net)
             seen.add(net.name)
         shares = [share for share, _ in self.sizes]
         if not shares or shares != sorted(set(shares)) or shares[-1] != 1.0:
             raise ValueError(f"the shares of sizes must rise and end at 1.0, got {self.sizes}")
+        if self.consistency_weight < 0 or (self.consistency_weight > 0 and self.second is None):
+            raise ValueError(
+                f"{self.name}: consistency_weight is 0 or more, and weighs how far a face's two crops are apart; "
+                f"got {self.consistency_weight} with second={self.second}"
+            )
         if self.epochs < 1 or self.batch < 1 or self.check_every < 1:
             raise ValueError(
                 f"epochs, batch and check_every are 1 or more, got {self.epochs}, {self.batch} and {self.check_every}"
             )
+
+    def _check_kind(self, net: NetConfig) -> None:
+        by_name = isinstance(net.architecture, ModelConfig)
+        if by_name and (net.teachers or net.frozen is not None):
+            raise ValueError(f"{net.name}: networks by name neither teach nor are taught")
+        if by_name and self.second is not None:
+            raise ValueError(f"{net.name}: networks by name learn from one crop of a face; leave `second` out")
+        if not by_name and (self.freeze or self.task_weights != "fixed"):
+            raise ValueError(f"{net.name}: freezing and learned task weights are for networks by name")
 
     @property
     def trained(self) -> tuple[NetConfig, ...]:
@@ -285,9 +302,16 @@ class TrainConfig:
 
     def augment_at(self, epoch: int) -> AugmentConfig:
         """Augmentation in an epoch."""
+        return self.augment.weakened(self._strength_at(epoch))
+
+    def second_at(self, epoch: int) -> AugmentConfig | None:
+        """Augmentation of the second crops in an epoch: they are always moved as far."""
+        return None if self.second is None else self.second.weakened(self._strength_at(epoch), moves=False)
+
+    def _strength_at(self, epoch: int) -> float:
         left = (self.epochs - epoch - 0.5) / self.epochs
         calm = min(1.0, left / self.calm) if self.calm > 0 else 1.0
-        return self.augment.weakened(1 / 3 + 2 / 3 * calm)
+        return 1 / 3 + 2 / 3 * calm
 
 
 def classes_of(architecture: CompactConfig | RecognitionConfig | ModelConfig) -> int:

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from agewise.types import UInt8Array
 from agewise_lab.store.crops import CropStore
 from agewise_lab.store.split import agreed_ages
-from agewise_lab.training.augment import NO_AUGMENTATION, augment_crop
+from agewise_lab.training.augment import NO_AUGMENTATION, augment_crop, augment_twice
 from agewise_lab.training.config import TrainConfig
 
 Batch = dict[str, torch.Tensor]
@@ -36,7 +36,8 @@ class TrainBatches(Dataset[Batch]):
     """An epoch as a list of ready batches.
 
     `image` uint8 (n, 3, s, s); `age` (n,) in years, NaN where there is only a class of ages; `age_low` and `age_high`
-    (n,), its ends, NaN where there is none; `is_female` (n,) 1, 0, NaN for unknown; `index` (n,) into the store.
+    (n,), its ends, NaN where there is none; `is_female` (n,) 1, 0, NaN for unknown; `index` (n,) into the store;
+    `second`, as `image`, where the run has second crops.
 
     Args:
         store: crops and labels.
@@ -78,8 +79,13 @@ class TrainBatches(Dataset[Batch]):
         rng = np.random.default_rng(seed if self._rank == 0 else (*seed, self._rank))
         size, augment = self._config.size_at(self._epoch), self._config.augment_at(self._epoch)
         chosen = self._drawn[step][self._rank :: self._world]
-        images = np.stack([augment_crop(self._crop(i, rng), size, augment, rng) for i in chosen])
-        return _to_batch(self._store, images, self._ages, chosen)
+        second = self._config.second_at(self._epoch)
+        if second is None:
+            images = np.stack([augment_crop(self._crop(i, rng), size, augment, rng) for i in chosen])
+            return _to_batch(self._store, images, self._ages, chosen)
+        pairs = [augment_twice(self._crop(i, rng), size, augment, second, rng) for i in chosen]
+        images, seconds = (np.stack(side) for side in zip(*pairs, strict=True))
+        return _to_batch(self._store, images, self._ages, chosen) | {"second": _channels_first(seconds)}
 
     def _crop(self, i: int, rng: np.random.Generator) -> UInt8Array:
         if self._config.views == "both":
@@ -125,13 +131,17 @@ def _to_batch(
     nothing = np.full(len(chosen), np.nan, dtype=np.float32)
     low, high = getattr(store, "age_low_years", None), getattr(store, "age_high_years", None)
     return {
-        "image": torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))),
+        "image": _channels_first(images),
         "age": torch.from_numpy(ages[chosen].astype(np.float32)),
         "age_low": torch.from_numpy(nothing if low is None else low[chosen].astype(np.float32)),
         "age_high": torch.from_numpy(nothing if high is None else high[chosen].astype(np.float32)),
         "is_female": torch.from_numpy(store.is_female[chosen].astype(np.float32)),
         "index": torch.from_numpy(chosen.astype(np.int64)),
     }
+
+
+def _channels_first(images: UInt8Array) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
 
 
 def _known_ages(store: CropStore, ages: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

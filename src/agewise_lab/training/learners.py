@@ -53,12 +53,14 @@ class Mixed:
         labels: of the batch, not mixed.
         share: of each picture in its mixture; 1 where nothing is mixed.
         other: the order of the other pictures, or None.
+        second: other crops of the same faces, mixed alike, or None.
     """
 
     image: Tensor
     labels: Labels
     share: Tensor | float = 1.0
     other: Tensor | None = None
+    second: Tensor | None = None
 
     def mix(self, values: Tensor) -> Tensor:
         """Numbers of faces, mixed as their pictures are."""
@@ -73,12 +75,14 @@ class Learned:
         loss: to go down.
         error: mean distance of its ages from the labels in years, or None without an age.
         answer: for its students, where it can teach.
+        apart: mean distance in years between its ages of a face's two crops, where there are two.
         parts: the loss of each task, for the logs.
     """
 
     loss: Tensor
     error: Tensor | None
     answer: Answer | None = None
+    apart: Tensor | None = None
     parts: dict[str, Tensor] | None = None
 
 
@@ -116,8 +120,10 @@ class CompactLearner:
 
     def learn(self, net: nn.Module, mixed: Mixed, progress: float, teacher: Answer | None) -> Learned:
         assert isinstance(net, TwoHeadNet)
-        pooled_BF = net.pooled(mixed.image).float()
-        age, gender = (x.float() for x in net.heads(pooled_BF))
+        crops = [mixed.image] if mixed.second is None else [mixed.image, mixed.second]
+        pooled = net.pooled(torch.cat(crops).contiguous(memory_format=torch.channels_last)).float()
+        ages, genders = (x.float().chunk(len(crops)) for x in net.heads(pooled))
+        age, gender, pooled_BF = ages[0], genders[0], pooled[: len(mixed.image)]
         years_B, female_B = mixed.labels["age"], mixed.labels["is_female"]
         known = {"age": ~years_B.isnan(), "gender": ~female_B.isnan()}
         if not bool(known["age"].all() and known["gender"].all()):
@@ -128,10 +134,18 @@ class CompactLearner:
         age_BA = mixed.mix(label_distribution(years_B, self._class_ages))
         gender_BG = torch.stack([mixed.mix(female_B), 1 - mixed.mix(female_B)], dim=1)
         labels = age_BA, mixed.mix(years_B), gender_BG, gender_weight(years_B)
-        loss = self.loss((age, gender), *labels, progress=progress, teacher=teacher)
+        losses = [
+            self.loss(logits, *labels, progress=progress, teacher=teacher) for logits in zip(ages, genders, strict=True)
+        ]
+        loss, apart = torch.stack(losses).mean(), None
+        if mixed.second is not None:
+            first, second = (expected_age(x, self._class_ages) for x in ages)
+            apart = (first - second).abs().mean()
+            loss = loss + self._config.consistency_weight * apart
         with torch.no_grad():
             error = (expected_age(age, self._class_ages) - mixed.mix(years_B)).abs().mean()
-        return Learned(loss, error, Answer(age, gender, pooled_BF))
+        answer = Answer(age, gender, pooled_BF)
+        return Learned(loss, error, answer, None if apart is None else apart.detach())
 
     def loss(
         self,
@@ -179,7 +193,7 @@ class HeadsLearner:
         if net.age_head is not None:
             with torch.no_grad():
                 error = mean_of_known(mixed.mix(age_error(net.age_head.years(outputs), mixed.labels)))
-        return Learned(loss, error, None, {task: part.detach() for task, part in parts.items()})
+        return Learned(loss, error, parts={task: part.detach() for task, part in parts.items()})
 
     @staticmethod
     def _of_task(head: nn.Module, outputs: Outputs, mixed: Mixed) -> Tensor:

@@ -23,6 +23,7 @@ from agewise_lab.training.optimizers import held_still, make_optimizer, make_sch
 from agewise_lab.training.teacher import FrozenTeacher
 
 _KINDS = ("whole", "aligned")
+_CROPS = ("image", "second")
 
 
 class LossNotFiniteError(ValueError):
@@ -76,18 +77,20 @@ class AgeGenderModule(lightning.LightningModule):
         self.running_mae: dict[str, tuple[Tensor | float, int]] = {}
         """Of each network with an age, the sum over the epoch's batches so far of their mean errors, and how many."""
 
-    def _images(self, batch: dict[str, Tensor]) -> Tensor:
-        return batch["image"].to(torch.float32).div(255).contiguous(memory_format=torch.channels_last)
+    def _images(self, batch: dict[str, Tensor], name: str = "image") -> Tensor:
+        return batch[name].to(torch.float32).div(255).contiguous(memory_format=torch.channels_last)
 
     def mixed(self, batch: dict[str, Tensor]) -> Mixed:
         """The batch, with the chance that the run gives to it mixed with itself (Zhang et al. 2018)."""
-        image, labels = self._images(batch), {name: value for name, value in batch.items() if name != "image"}
+        image, labels = self._images(batch), {name: value for name, value in batch.items() if name not in _CROPS}
+        second = self._images(batch, "second") if "second" in batch else None
         if torch.rand(()) >= self.config.mixup:
-            return Mixed(image, labels)
+            return Mixed(image, labels, second=second)
         alpha = self.config.mixup_alpha
         share = torch.distributions.Beta(alpha, alpha).sample()
         mixed = Mixed(image, labels, share.to(image.device), torch.randperm(len(image)).to(image.device))
-        return Mixed(mixed.mix(image), labels, mixed.share, mixed.other)
+        second = None if second is None else mixed.mix(second)
+        return Mixed(mixed.mix(image), labels, mixed.share, mixed.other, second)
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         mixed = self.mixed(batch)
@@ -104,6 +107,7 @@ class AgeGenderModule(lightning.LightningModule):
             total = total + learned.loss + (0.0 if hint is None else net.hint * hint)
             figures = {"train_mae": learned.error, "train_loss": learned.loss.detach()}
             figures |= {} if hint is None else {"train_hint": hint.detach()}
+            figures |= {} if learned.apart is None else {"train_apart": learned.apart}
             figures |= {f"train_{task}_loss": part for task, part in (learned.parts or {}).items()}
             for name, value in figures.items():
                 if value is not None:

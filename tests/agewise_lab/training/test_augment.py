@@ -10,11 +10,11 @@ import pytest
 
 from agewise.imaging.crop import CropSpec, crop_face
 from agewise.types import Detection, UInt8Array
-from agewise_lab.training.augment import NO_AUGMENTATION, AugmentConfig, augment_crop
+from agewise_lab.training.augment import NO_AUGMENTATION, AugmentConfig, augment_crop, augment_twice
 
 KNOBS = [
     *("flip", "rotate_degrees", "scale", "shift", "shear", "colour", "grey"),
-    *("low_resolution", "blur", "noise", "jpeg", "erase"),
+    *("low_resolution", "blur", "dark", "noise", "jpeg", "erase"),
 ]
 
 
@@ -106,11 +106,79 @@ def test_weakened(share: float) -> None:
 
 
 def test_weakening_leaves_how_things_are_drawn() -> None:
-    how = {"erase_area": (0.1, 0.2), "erase_aspect": 2.0, "crop": 0.1, "spread": "uniform", "each": 0.25}
+    how = {
+        "blur_sigma": (1.0, 3.0),
+        "erase_area": (0.1, 0.2),
+        "erase_aspect": 2.0,
+        "crop": 0.1,
+        "spread": "uniform",
+        "each": 0.25,
+    }
     config = dataclasses.replace(AugmentConfig(brightness=0.4), **how)
     weaker = config.weakened(0.5)
     assert {name: getattr(weaker, name) for name in how} == how
     assert weaker.brightness == 0.2
+
+
+def test_weakening_on_demand_leaves_what_moves_the_face() -> None:
+    weaker = AugmentConfig(rotate_degrees=4.0, scale=0.1, shift=0.2, shear=0.3, dark=0.4).weakened(0.5, moves=False)
+    assert (weaker.rotate_degrees, weaker.scale, weaker.shift, weaker.shear, weaker.dark) == (4.0, 0.1, 0.2, 0.3, 0.2)
+
+
+def test_little_light_is_a_share_of_it_and_black_stays_black() -> None:
+    ramp = np.arange(0, 250, 10, dtype=np.uint8).repeat(25).reshape(25, 25, 1).repeat(3, axis=2)
+    config = dataclasses.replace(NO_AUGMENTATION, dark=1.0)
+    for seed in range(30):
+        image = _augmented(ramp, config, seed, 25).astype(float)
+        share = image[-1, 0, 0] / 240
+        assert 0.14 < share < 0.81
+        assert np.abs(image - ramp * share).max() <= 1.6
+
+
+def test_a_wider_blur_takes_more_detail_away(crop: UInt8Array) -> None:
+    def detail(sigma: float) -> float:
+        config = dataclasses.replace(NO_AUGMENTATION, blur=1.0, blur_sigma=(sigma, sigma))
+        images = [_augmented(crop, config, seed).astype(float) for seed in range(20)]
+        return float(np.median([np.abs(np.diff(image, axis=1)).mean() for image in images]))
+
+    assert detail(3.0) < 0.7 * detail(0.8)
+
+
+# ---------------------------------------------------------------- two crops of a face
+
+
+def _twice(
+    crop: UInt8Array, first: AugmentConfig, second: AugmentConfig, seed: int = 0
+) -> tuple[UInt8Array, UInt8Array]:
+    return augment_twice(crop, 48, first, second, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_second_crop_without_augmentation_is_the_first_ones_place(crop: UInt8Array, seed: int) -> None:
+    moved = AugmentConfig().weakened(0.0)
+    moved = dataclasses.replace(moved, rotate_degrees=9.0, scale=0.1, shift=0.1, shear=0.1)
+    first, second = _twice(crop, moved, NO_AUGMENTATION, seed)
+    assert np.array_equal(first, second)
+    coloured, plain = _twice(crop, dataclasses.replace(moved, grey=1.0), NO_AUGMENTATION, seed)
+    assert np.ptp(coloured.astype(int), axis=2).max() <= 1
+    assert np.array_equal(plain, second)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_second_crop_is_moved_from_the_first_one_even_if_that_is_mirrored(seed: int) -> None:
+    spot = np.zeros((64, 64, 3), dtype=np.uint8)
+    spot[24:28, 36:40] = 255
+    place = dataclasses.replace(NO_AUGMENTATION, flip=0.5, shift=0.08)
+    first, second = _twice(spot, place, dataclasses.replace(NO_AUGMENTATION, shift=0.03), seed)
+    _, still = _twice(spot, place, NO_AUGMENTATION, seed)
+    assert np.array_equal(first, still)
+    centres = [np.argwhere(image[:, :, 0] > 100).mean(axis=0) for image in (first, second)]
+    assert 0 < np.abs(centres[0] - centres[1]).max() <= 3 * 0.03 * 48 + 1
+
+
+def test_the_second_crop_leaves_the_first_as_it_is_alone(crop: UInt8Array) -> None:
+    first, _ = _twice(crop, AugmentConfig(), AugmentConfig(), 7)
+    assert np.array_equal(first, _augmented(crop, AugmentConfig(), 7))
 
 
 # ---------------------------------------------------------------- as the published systems have it

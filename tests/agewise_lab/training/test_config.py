@@ -29,6 +29,16 @@ def test_augmentation_weakens_to_a_third_at_the_end(make_config: MakeConfig) -> 
     assert make_config(calm=0.0).augment_at(3) == AugmentConfig()
 
 
+def test_second_crops_calm_down_but_move_as_far(make_config: MakeConfig) -> None:
+    assert make_config().second_at(0) is None
+    config = make_config(epochs=100, calm=0.2, second=AugmentConfig(flip=0.0, shift=0.02, dark=0.3))
+    assert config.second_at(0) == config.second
+    late = config.second_at(99)
+    assert late is not None
+    assert late.shift == 0.02
+    assert late.dark == pytest.approx(0.3 * (1 / 3 + 2 / 3 * 0.5 / 20))
+
+
 def _net(**changes: Any) -> NetConfig:
     return dataclasses.replace(NetConfig(name="a", architecture=CompactConfig()), **changes)
 
@@ -41,6 +51,8 @@ def _net(**changes: Any) -> NetConfig:
         ({"nets": (_net(), _net(name="b", architecture=CompactConfig(ages=50)))}, "b: all networks"),
         ({"nets": (_net(teacher="b"), _net(name="b"))}, r"a: teacher 'b' must stand before it among \[\]"),
         ({"nets": (_net(), _net(name="b", teacher="b"))}, r"teacher 'b' must stand before it among \['a'\]"),
+        ({"consistency_weight": 0.1}, "two crops are apart; got 0.1 with second=None"),
+        ({"consistency_weight": -1.0, "second": AugmentConfig()}, "is 0 or more"),
         ({"sizes": ()}, "rise and end at 1.0"),
         ({"sizes": ((0.5, 16),)}, "rise and end at 1.0"),
         ({"sizes": ((0.5, 8), (0.4, 12), (1.0, 16))}, "rise and end at 1.0"),

@@ -84,6 +84,24 @@ def test_shapes_and_types(store: CropStore, make_config: MakeConfig) -> None:
         assert batch["age"].dtype == batch["is_female"].dtype == torch.float32
 
 
+def test_second_crops_are_of_the_same_faces(make_store: MakeStore, make_config: MakeConfig) -> None:
+    colours = np.arange(64, dtype=np.uint8) * 4
+    flat = np.broadcast_to(colours[:, None, None, None], (64, 24, 24, 3))
+    store = dataclasses.replace(make_store(64), whole=flat, aligned=flat, age_years=(colours / 4).astype(np.float32))
+    still = AugmentConfig(flip=0.5).weakened(0.0)
+    for batch in _epoch(store, make_config(augment=still, second=dataclasses.replace(still, shift=0.1)), 0):
+        assert batch["second"].shape == (8, 3, 12, 12)
+        assert batch["second"].dtype == torch.uint8
+        assert torch.equal(batch["second"].float().mean(dim=(1, 2, 3)) / 4, batch["age"])
+    assert "second" not in _epoch(store, make_config(), 0)[0]
+
+
+def test_first_crops_are_those_of_a_run_without_second_ones(make_store: MakeStore, make_config: MakeConfig) -> None:
+    store, config = make_store(8), make_config(second=AugmentConfig())
+    (with_second,), (alone,) = (_epoch(store, c, 0, 8) for c in (config, make_config()))
+    assert torch.equal(with_second["image"][0], alone["image"][0])  # later ones draw after the second crops
+
+
 def test_sizes_by_epoch(store: CropStore, make_config: MakeConfig) -> None:
     assert [_epoch(store, make_config(), epoch)[0]["image"].shape[2] for epoch in range(4)] == [12, 12, 16, 16]
 

@@ -13,14 +13,16 @@ import pytest
 import torch
 
 from agewise_lab.export.release import load_net
-from agewise_lab.losses.label_distribution import median_age, soft_cross_entropy
+from agewise_lab.losses.label_distribution import expected_age, median_age, soft_cross_entropy
 from agewise_lab.store.crops import CropStore
 from agewise_lab.store.split import Split
 from agewise_lab.training import data
+from agewise_lab.training.augment import AugmentConfig
 from agewise_lab.training.config import NetConfig, TrainConfig
 from agewise_lab.training.data import Batch, PlainBatches
-from agewise_lab.training.learners import Answer, CompactLearner
+from agewise_lab.training.learners import Answer, CompactLearner, Mixed
 from agewise_lab.training.module import AgeGenderModule
+from agewise_lab.training.networks import make_network
 from agewise_lab.training.run import precision_here, train
 
 MakeConfig = Callable[..., TrainConfig]
@@ -258,6 +260,48 @@ def test_a_students_loss_moves_from_the_labels_to_its_teacher(make_config: MakeC
     of_labels = divergence(0, labels[0]) + divergence(1, labels[2])
     of_teacher = 2 * divergence(0, torch.softmax(answers[0], 1)) + divergence(1, torch.softmax(answers[1], 1))
     assert loss.item() == pytest.approx(((1 - share) * of_labels + share * of_teacher).item(), rel=1e-5)
+
+
+def test_two_crops_of_a_face_are_both_learned_from_and_drawn_together(make_config: MakeConfig) -> None:
+    config = make_config(second=AugmentConfig(), consistency_weight=0.3)
+    (of,) = config.nets
+    net = make_network(of.architecture).eval()
+    learner, labels = CompactLearner(of, config), {"age": torch.tensor([20.0, 60.0]), "is_female": torch.ones(2)}
+    first, second = torch.rand(2, 2, 3, 16, 16)
+    teacher = Answer(torch.randn(2, 101), torch.randn(2, 2))
+    both = learner.learn(net, Mixed(first, labels, second=second), 0.5, teacher)
+    alone = [learner.learn(net, Mixed(image, labels), 0.5, teacher) for image in (first, second)]
+    years = [expected_age(net(image)[0], torch.arange(101.0)) for image in (first, second)]
+    apart = (years[0] - years[1]).abs().mean().item()
+    assert apart > 0
+    assert both.apart is not None
+    assert both.apart.item() == pytest.approx(apart, rel=1e-4)
+    assert all(one.apart is None for one in alone)
+    expected = (alone[0].loss.item() + alone[1].loss.item()) / 2 + 0.3 * apart
+    assert both.loss.item() == pytest.approx(expected, rel=1e-5)
+    assert both.answer is not None
+    assert alone[0].answer is not None
+    assert torch.allclose(both.answer.age, alone[0].answer.age, atol=1e-5)
+    assert both.answer.pooled is not None
+    assert len(both.answer.pooled) == 2
+
+
+def test_second_crops_are_mixed_as_the_first_are(make_config: MakeConfig) -> None:
+    torch.manual_seed(0)
+    config = make_config(mixup=1.0, second=AugmentConfig())
+    mixed = AgeGenderModule(config, steps=10).mixed(_batch() | {"second": _batch()["image"] * 2})
+    assert mixed.second is not None
+    assert "second" not in mixed.labels
+    assert torch.allclose(mixed.second, 2 * mixed.image)
+
+
+def test_a_run_with_second_crops_says_how_far_they_are_apart(
+    tmp_path: Path, store: CropStore, make_config: MakeConfig
+) -> None:
+    config = make_config(epochs=1, second=AugmentConfig(flip=0.0), consistency_weight=0.1)
+    _train(config, store, tmp_path)
+    (apart,) = [float(row[key]) for row in _metrics(tmp_path / "logs") for key in row if "apart" in key and row[key]]
+    assert apart > 0
 
 
 def _batch(count: int = 8) -> Batch:
