@@ -5,14 +5,17 @@
 Both loops train the same network with the same losses, optimiser and precision, by turns in one process: agewise's goes
 through Lightning, its loader with one worker, its logs and its averages; the bare one takes batches that lie ready.
 Times are processor time of the training process, which other work on the machine stretches least; the worker's is told
-apart as images a second that one core augments. Kornia is measured where it is installed.
+apart as images a second that one core augments. Kornia is measured where it is installed. In the end the same steps
+in two processes, one of which keeps the memory that it frees, as `agewise-lab train` does.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -55,8 +58,8 @@ def crop_store(count: int) -> Any:
     )
 
 
-def agewise_seconds(config: Any, store: Any, steps: int) -> float:
-    """Processor time of a step in agewise's loop, its start and its first two steps left out."""
+def agewise_seconds(config: Any, store: Any, steps: int) -> tuple[float, float]:
+    """Processor time of a step in agewise's loop, its start and its first two steps left out: own, and the system's."""
     import lightning
     import numpy as np
 
@@ -64,14 +67,14 @@ def agewise_seconds(config: Any, store: Any, steps: int) -> float:
     from agewise_lab.training.module import AgeGenderModule
 
     class Clock(lightning.Callback):
-        begin = end = 0.0
+        begin = end = os.times()
 
         def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, i: int) -> None:
             if i == 2:
-                self.begin = time.process_time()
+                self.begin = os.times()
 
         def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-            self.end = time.process_time()
+            self.end = os.times()
 
     clock = Clock()
     split = run.Split(np.arange((steps + 2) * config.batch), np.arange(0), np.arange(0))
@@ -80,7 +83,8 @@ def agewise_seconds(config: Any, store: Any, steps: int) -> float:
         made.callbacks[:] = [clock, *(c for c in made.callbacks if "Checkpoint" not in type(c).__name__)]
         module = AgeGenderModule(config, (steps + 2) * config.epochs)
         made.fit(module, run.CropData(store, split, config, workers=1))
-    return (clock.end - clock.begin) / steps
+    begin, end = clock.begin, clock.end
+    return (end.user - begin.user) / steps, (end.system - begin.system) / steps
 
 
 def bare_seconds(config: Any, store: Any, steps: int) -> float:
@@ -143,7 +147,7 @@ def row(name: str, batch: int, steps: int, rounds: int) -> list[str]:
     store = crop_store((steps + 2) * batch)
     ours, bare = [], []
     for _ in range(rounds):
-        ours.append(batch / agewise_seconds(config, store, steps))
+        ours.append(batch / sum(agewise_seconds(config, store, steps)))
         bare.append(batch / bare_seconds(config, store, steps))
     shares = [a / b for a, b in zip(ours, bare, strict=True)]
     return [
@@ -214,6 +218,40 @@ def augmentation_rows() -> list[list[str]]:
     return [[what, *rate] for what, rate in rates.items()]
 
 
+def memory_rows(name: str, batch: int, steps: int, rounds: int) -> list[list[str]]:
+    """Milliseconds of processor time a step, the program's own and the system's, by what becomes of freed memory."""
+    rows = []
+    for what, keep in (("left to glibc", ""), ("kept, as by agewise-lab train", "keep")):
+        program = f"import training; training.steps_alone({name!r}, {batch}, {steps}, {keep!r})"
+        times = []
+        for _ in range(rounds):
+            done = subprocess.run(
+                [sys.executable, "-c", program], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+            )
+            times.append([float(number) for number in done.stdout.split()[-2:]])
+        own, systems = (statistics.median(column) for column in zip(*times, strict=True))
+        rows.append([what, f"{1000 * own:.0f}", f"{1000 * systems:.0f}"])
+    return rows
+
+
+def steps_alone(name: str, batch: int, steps: int, keep: str) -> None:
+    """Print seconds a step of this process: the program's own, the system's. A process of its own does it."""
+    import torch
+
+    from agewise_lab.recipes import find_recipe
+    from agewise_lab.training.memory import keep_freed_memory
+
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    if keep:
+        keep_freed_memory()
+    recipe = find_recipe(name)
+    size = recipe.nets[-1].architecture.size
+    config = dataclasses.replace(recipe, batch=batch, epochs=1, sizes=((1.0, size),), mixup=0.0, start=None, freeze=())
+    store = crop_store((steps + 2) * batch)
+    print(*agewise_seconds(config, store, steps))
+
+
 def main() -> None:
     """Measure, print, and with --markdown write the tables into README.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -235,6 +273,11 @@ def main() -> None:
         [
             f"{about}; processor time of the training process",
             common.table(HEAD, rows),
+            "Freed memory, agewise-s, 128 crops a step:",
+            common.table(
+                ("memory that is freed", "own, ms a step", "system's, ms a step"),
+                memory_rows("agewise-s", 128, options.steps, options.rounds),
+            ),
             common.table(("augmentation to 64 pixels", "OpenCV, images/s", "kornia, images/s"), augmentation),
         ]
     )

@@ -12,10 +12,11 @@ from agewise_lab.recipes.agewise_m import (
     agewise_m_recognition,
     agewise_m_recognition_calm,
     agewise_m_recognition_on,
+    agewise_m_steady,
     agewise_m_taught,
     recognition_teacher,
 )
-from agewise_lab.recipes.agewise_s import agewise_s, agewise_s_hinted, agewise_s_taught
+from agewise_lab.recipes.agewise_s import agewise_s, agewise_s_hinted, agewise_s_steady, agewise_s_taught
 from agewise_lab.recipes.agewise_ssr import agewise_ssr
 from agewise_lab.recipes.baselines import BASELINES
 from agewise_lab.recipes.dex import dex
@@ -38,11 +39,13 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "agewise-s": agewise_s,
     "agewise-s-taught": agewise_s_taught,
     "agewise-s-hinted": agewise_s_hinted,
+    "agewise-s-steady": agewise_s_steady,
     "agewise-m": agewise_m,
     "agewise-m-recognition": agewise_m_recognition,
     "agewise-m-recognition-on": agewise_m_recognition_on,
     "agewise-m-recognition-calm": agewise_m_recognition_calm,
     "agewise-m-taught": agewise_m_taught,
+    "agewise-m-steady": agewise_m_steady,
     "recognition-teacher": recognition_teacher,
     "agewise-ssr": agewise_ssr,
     "ssrnet-imdb": ssrnet_imdb,

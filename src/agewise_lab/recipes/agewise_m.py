@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from agewise_lab.architectures.compact import CompactConfig
 from agewise_lab.architectures.recognition import RecognitionConfig
+from agewise_lab.recipes.agewise_s import SECOND_VIEW, TEACHERS_VIEW
 from agewise_lab.training.augment import AugmentConfig
 from agewise_lab.training.config import NetConfig, TrainConfig
 
@@ -156,4 +157,24 @@ def agewise_m_taught() -> TrainConfig:
         ema=0.997,
         check_every=3,
         seed=61,
+    )
+
+
+def agewise_m_steady() -> TrainConfig:
+    """A run whose two crops of each face are to get one age: agewise-m 4 goes on.
+
+    Meant for `start=agewise-m.onnx` of version 4, and recognition-teacher as teacher, `--distill 0.7 --one-answer`:
+    docs/research/0008 says where they are.
+    """
+    return replace(
+        agewise_m_taught(),
+        name="agewise-m-steady",
+        start=None,
+        epochs=17,
+        augment=TEACHERS_VIEW,
+        second=SECOND_VIEW,
+        consistency_weight=0.3,
+        gender_weight=1.5,
+        check_every=3,
+        seed=72,
     )

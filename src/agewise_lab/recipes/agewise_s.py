@@ -56,3 +56,40 @@ def agewise_s_hinted() -> TrainConfig:
         check_every=4,
         seed=42,
     )
+
+
+TEACHERS_VIEW = AugmentConfig(colour=0.5, grey=0.08, low_resolution=0.12, blur=0.08, noise=0.1, jpeg=0.2, erase=0.1)
+"""What a teacher is to judge: faces moved as ever, and degraded less."""
+
+SECOND_VIEW = AugmentConfig(
+    flip=0.0,
+    rotate_degrees=3.0,
+    scale=0.05,
+    shift=0.025,
+    shear=0.02,
+    blur=0.25,
+    blur_sigma=(0.4, 3.0),
+    dark=0.2,
+    noise=0.2,
+    erase=0.15,
+)
+"""What a student is to answer alike: moved as an unsteady detector moves a box, darker, more blurred."""
+
+
+def agewise_s_steady() -> TrainConfig:
+    """A run whose two crops of each face are to get one age: agewise-s 3 goes on.
+
+    Meant for `start=agewise-s.onnx` of version 3, and recognition-teacher as teacher, `--distill 0.8 --one-answer`:
+    docs/research/0008 says where they are.
+    """
+    return replace(
+        agewise_s_hinted(),
+        name="agewise-s-steady",
+        epochs=37,
+        augment=TEACHERS_VIEW,
+        second=SECOND_VIEW,
+        consistency_weight=0.3,
+        gender_weight=1.5,
+        check_every=3,
+        seed=71,
+    )

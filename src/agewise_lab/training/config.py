@@ -180,7 +180,8 @@ class TrainConfig:
         warm_up: share of the run before the peak of the learning rate.
         expectation_weight: of the L1 loss of the expected age, in years, beside the divergence.
         gender_weight: of the gender loss.
-        consistency_weight: of the distance in years between the expected ages of a face's two crops; see `second`.
+        consistency_weight: of the distance in years of the second crop's expected age from the first one's, which it
+            does not move; see `second`.
         balance: exponent: a picture of an age is drawn in proportion to (frequency of the age) ** -balance.
         augment: augmentation; weakened linearly to a third over the last `calm` share of the run.
         calm: see `augment`.

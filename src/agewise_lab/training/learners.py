@@ -140,7 +140,8 @@ class CompactLearner:
         loss, apart = torch.stack(losses).mean(), None
         if mixed.second is not None:
             first, second = (expected_age(x, self._class_ages) for x in ages)
-            apart = (first - second).abs().mean()
+            # The second is drawn to the first, never the other way: it may be too dark or blurred to say as much.
+            apart = (first.detach() - second).abs().mean()
             loss = loss + self._config.consistency_weight * apart
         with torch.no_grad():
             error = (expected_age(age, self._class_ages) - mixed.mix(years_B)).abs().mean()

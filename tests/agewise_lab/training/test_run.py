@@ -286,6 +286,20 @@ def test_two_crops_of_a_face_are_both_learned_from_and_drawn_together(make_confi
     assert len(both.answer.pooled) == 2
 
 
+def test_the_second_crop_is_drawn_to_the_first_and_not_the_other_way(make_config: MakeConfig) -> None:
+    config = make_config(second=AugmentConfig(), consistency_weight=50.0)
+    (of,) = config.nets
+    net = make_network(of.architecture).eval()
+    learner, labels = CompactLearner(of, config), {"age": torch.tensor([20.0, 60.0]), "is_female": torch.ones(2)}
+    first, second = (torch.rand(2, 3, 16, 16, requires_grad=True) for _ in range(2))
+    learner.learn(net, Mixed(first, labels, second=second), 0.5, None).loss.backward()
+    of_both = [image.grad for image in (first, second)]
+    for image, gradient, is_first in zip((first, second), of_both, (True, False), strict=True):
+        alone = torch.autograd.grad(learner.learn(net, Mixed(image, labels), 0.5, None).loss / 2, image)[0]
+        assert gradient is not None
+        assert torch.allclose(gradient, alone, atol=1e-6) == is_first
+
+
 def test_second_crops_are_mixed_as_the_first_are(make_config: MakeConfig) -> None:
     torch.manual_seed(0)
     config = make_config(mixup=1.0, second=AugmentConfig())
