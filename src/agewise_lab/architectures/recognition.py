@@ -172,8 +172,10 @@ class RecognitionNet(TwoHeadNet):
 
     @torch.no_grad()
     def fold_norm(self) -> None:
-        """Let the layers after it take up the batch norm; it is no more, and in evaluation mode nothing changes."""
+        """Let the layers after it take up the batch norm, if it is still there: in evaluation mode nothing changes."""
         norm = self.norm
+        if isinstance(norm, nn.Identity):
+            return
         assert isinstance(norm, nn.BatchNorm1d)
         assert norm.running_mean is not None
         assert norm.running_var is not None

@@ -116,6 +116,10 @@ def release(
     name: Annotated[str | None, typer.Option(help="Of the model; by default the first network's.")] = None,
     mirrored: Annotated[bool, typer.Option(help="See the mirror image too, at twice the time.")] = False,
     adjust: Annotated[float, typer.Option(help="Share of the training ages' frequency to take out, 0 to 1.")] = 0.0,
+    base: Annotated[
+        Path | None, typer.Option(help="A released file that the run was trained on from: take weights between them.")
+    ] = None,
+    share: Annotated[float, typer.Option(help="The run's share of the weights between it and --base.")] = 0.5,
     version: Annotated[str, typer.Option(help="Version of the model, for its card.")] = "1.0.0",
     final: Annotated[bool, typer.Option(help="Also measure on the holdout part: the last look.")] = False,
 ) -> None:
@@ -123,7 +127,14 @@ def release(
     from agewise_lab.export.release import release_run
 
     path = release_run(
-        *(runs, store, root, output), version=version, final=final, name=name, mirrored=mirrored, adjust=adjust
+        *(runs, store, root, output),
+        version=version,
+        final=final,
+        name=name,
+        mirrored=mirrored,
+        adjust=adjust,
+        base=base,
+        share=share,
     )
     typer.echo(f"{path}: {path.stat().st_size} bytes")
 

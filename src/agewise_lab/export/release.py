@@ -36,6 +36,7 @@ from agewise_lab.architectures.two_heads import TwoHeadNet
 from agewise_lab.datasets.record import Record
 from agewise_lab.evaluation.run import part_of_store
 from agewise_lab.export.adjust import adjusted
+from agewise_lab.export.between import between
 from agewise_lab.export.ensemble import Ensemble
 from agewise_lab.export.manifest import embed
 from agewise_lab.export.measured import GOLDEN_SEED, Faces, measured_card
@@ -231,6 +232,17 @@ def _together(members: Sequence[_Member], *, mirrored: bool) -> Network:
     return Ensemble(own, mirrored=mirrored).eval()
 
 
+def _from(member: _Member, base: Path, split: Split, share: float) -> _Member:
+    """A network between that of a released file, which it was trained on from, and its own."""
+    others = _members(base, split)
+    if len(others) != 1 or not isinstance(others[0].net, TwoHeadNet) or not isinstance(member.net, TwoHeadNet):
+        raise ValueError(f"{base}: weights are taken between one network of agewise-s or agewise-m and another")
+    (other,) = others
+    assert isinstance(other.net, TwoHeadNet)
+    net = between(other.net, member.net, share)
+    return dataclasses.replace(member, net=net, origins=tuple(dict.fromkeys((*other.origins, *member.origins))))
+
+
 def _less_of_the_prior(members: Sequence[_Member], store: CropStore, split: Split, tau: float) -> list[_Member]:
     ages = agreed_ages(store)[split.train].astype(np.float64)
     others = []
@@ -249,6 +261,11 @@ def _what(net: Network) -> str:
     return age if promises.gender is None else f"{age} and gender"
 
 
+def _called(released: Path) -> str:
+    card = Estimator(released).card
+    return f"{card.name} {card.version}"
+
+
 def release_run(
     runs: Sequence[Path],
     store: Path,
@@ -260,6 +277,8 @@ def release_run(
     name: str | None = None,
     mirrored: bool = False,
     adjust: float = 0.0,
+    base: Path | None = None,
+    share: float = 0.5,
 ) -> Path:
     """Release the last network of a run that `agewise_lab.training.run.train` finished; gives the file's path.
 
@@ -274,6 +293,8 @@ def release_run(
         name: of the model; by default that of the first run's network.
         mirrored: the networks also see the crop's mirror image, at twice the time.
         adjust: share of the training ages' frequency that is taken out of the answers, see `adjust.py`.
+        base: a released file that each run was trained on from: the weights are then taken between its and the run's.
+        share: the run's share of them, see `between.py`.
 
     Raises:
         FileNotFoundError: no run, no checkpoint, or no store.
@@ -283,6 +304,8 @@ def release_run(
     opened = open_store(store)
     split = hash_split(opened)
     members = [member for run in runs for member in _members(run, split)]
+    if base is not None:
+        members = [_from(member, base, split, share) for member in members]
     if adjust:
         members = _less_of_the_prior(members, opened, split, adjust)
     net = _together(members, mirrored=mirrored)
@@ -293,6 +316,7 @@ def release_run(
         name=name,
         version=version,
         summary=f"{_what(net)} from a {size} px aligned face."
+        + ("" if base is None else f" Weights: {share:g} of the run's, {1 - share:g} of {_called(base)}'s.")
         + (f" Adjusted: ages count by their frequency in training to the power of {-adjust:g}." if adjust else ""),
         recipe=" + ".join(member.recipe for member in members),
         training_data="; ".join(

@@ -94,6 +94,8 @@ def test_blocks_that_stand_still_get_no_gradients() -> None:
 def test_the_norm_is_folded_and_comes_back(net: RecognitionNet) -> None:
     folded = fold_batch_norms(net)
     assert isinstance(folded.norm, nn.Identity)
+    again = fold_batch_norms(folded)
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), folded.parameters(), strict=True))
     assert isinstance(net.norm, nn.BatchNorm1d)
     with torch.no_grad():
         expected = net(_images())

@@ -27,6 +27,7 @@ from agewise_lab.datasets.utkface import read_records
 from agewise_lab.export import measured as measured_module
 from agewise_lab.export import release as release_module
 from agewise_lab.export.adjust import adjusted, log_prior
+from agewise_lab.export.between import between
 from agewise_lab.export.onnx_model import ServedNet, to_onnx
 from agewise_lab.export.release import About, face_crops, first_card, largest_difference, load_net, release, release_run
 from agewise_lab.heads.build import build_net
@@ -311,6 +312,44 @@ def test_two_runs_answer_together(
     got = OnnxEngine(path.read_bytes()).run({"image": image})  # the estimator's gender is calibrated, the file's is not
     np.testing.assert_allclose(got["age_probs"], np.mean(ages, axis=0), atol=2e-3)
     np.testing.assert_allclose(got["gender_probs"][:, 0], np.mean(females, axis=0), atol=2e-3)
+
+
+def test_weights_between_a_file_and_a_run(
+    tmp_path: Path,
+    run_folder: Path,
+    store_folder: Path,
+    pictures: SimpleNamespace,
+    tiny: CompactConfig,
+    make_config: Callable[..., TrainConfig],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agewise_lab.training.teacher.find_recipe", lambda _: make_config())
+    first = release_run([run_folder], store_folder, pictures.root, tmp_path / "1", version="1.5", final=False)
+    store = open_store(store_folder)
+    train(make_config(epochs=2, seed=9), store, hash_split(store), tmp_path / "other", threads=1, workers=0)
+    path = release_run(
+        *([tmp_path / "other"], store_folder, pictures.root, tmp_path / "2"),
+        version="2",
+        final=False,
+        base=first,
+        share=0.25,
+    )
+    card = Estimator(path).card
+    assert f"Weights: 0.25 of the run's, 0.75 of {Estimator(first).card.name} 1.5's." in card.summary
+    nets = [load_net(run / "last.ckpt", "tiny", tiny) for run in (run_folder, tmp_path / "other")]
+    crops = face_crops(path.read_bytes(), pictures.root, read_records(pictures.root).records)[:5]
+    image = crops.transpose(0, 3, 1, 2).astype(np.float32) / 255
+    with torch.inference_mode():
+        expected, _ = ServedNet(between(nets[0], nets[1], 0.25))(torch.from_numpy(image))  # type: ignore[arg-type]
+    np.testing.assert_allclose(OnnxEngine(path.read_bytes()).run({"image": image})["age_probs"], expected, atol=2e-3)
+    both = release_run(
+        [run_folder, tmp_path / "other"], store_folder, pictures.root, tmp_path / "3", version="1", final=False
+    )
+    with pytest.raises(ValueError, match="between one network of agewise-s or agewise-m and another"):
+        release_run(
+            [tmp_path / "other"], store_folder, pictures.root, tmp_path / "4", version="2", final=False, base=both
+        )
+    assert not (tmp_path / "4").exists()
 
 
 def test_less_of_the_training_ages(
