@@ -5,7 +5,6 @@ After Mitchell et al.: «Model Cards for Model Reporting», FAT* 2019.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,8 +32,8 @@ def write_card(results: Sequence[tuple[Path, Result]], output: Path, name: str |
     """Write the card of one model from one result or more.
 
     Args:
-        results: each with the path of its file or folder; plots are linked from there.
-        output: the Markdown file.
+        results: each with the path of its file or folder, where its plots are.
+        output: the Markdown file. Plots from elsewhere are copied into a folder of its name beside it.
         name: of the model; may be left out where all results have one and the same.
 
     Raises:
@@ -70,8 +69,8 @@ def _sections(chosen: Sequence[tuple[Path, Result, ModelResult]], output: Path) 
         "Square brackets hold 95 % intervals. A star marks subsets of fewer than "
         f"{tables.FEW} faces: their figures may be chance. Both directions of an error stand side by side.\n"
     )
-    for folder, result, one in chosen:
-        parts += _figures(folder, result, one, output)
+    for k, (folder, result, one) in enumerate(chosen, 1):
+        parts += _figures(folder, result, one, output, f"{k}-" if len(chosen) > 1 else "")
     return parts
 
 
@@ -136,7 +135,7 @@ def _training(card: CardFacts | None) -> list[str]:
     return ["## Data\n", "\n".join(f"- {line}" for line in lines) + "\n"]
 
 
-def _figures(folder: Path, result: Result, model: ModelResult, output: Path) -> list[str]:
+def _figures(folder: Path, result: Result, model: ModelResult, output: Path, prefix: str) -> list[str]:
     stated = model.provenance
     head = [
         f"### {result.protocol.title}\n",
@@ -152,6 +151,22 @@ def _figures(folder: Path, result: Result, model: ModelResult, output: Path) -> 
     for plot in result.plots:
         # Pictures of faces have no place in a card that is passed on.
         if plot.model in ("", model.name) and not plot.file.startswith("mosaic-"):
-            link = os.path.relpath(folder / f"{plot.file}.png", output.parent or Path())
-            parts.append(f"![{plot.title}]({Path(link).as_posix().replace(' ', '%20')})\n\n*{plot.caption}*\n")
+            link = _beside(folder / f"{plot.file}.png", output, prefix)
+            parts.append(f"![{plot.title}]({link.replace(' ', '%20')})\n\n*{plot.caption}*\n")
     return parts
+
+
+def _beside(plot: Path, output: Path, prefix: str) -> str:
+    """The link from a card to a plot: where it lies below its folder, or to a copy in a folder of the card's name.
+
+    A card is passed on, and its plots with it.
+    """
+    try:
+        return plot.resolve().relative_to(output.parent.resolve()).as_posix()
+    except ValueError:
+        pass
+    copy = output.with_suffix("") / f"{prefix}{plot.name}"
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(copy) as file:
+        file.write(plot.read_bytes())
+    return f"{copy.parent.name}/{copy.name}"

@@ -7,6 +7,7 @@ import dataclasses
 import html.parser
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -183,12 +184,27 @@ def test_the_card(evaluated: tuple[Result, Path], tmp_path: Path) -> None:
     assert result.models[0].provenance.model_sha256 in text
     links = re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)
     assert links
-    assert all((tmp_path / link).resolve().is_file() for link in links)
+    assert all(link.startswith("MODEL_CARD/") and (tmp_path / link).is_file() for link in links)
     assert not any("mosaic" in link or "peer" in link for link in links)
     with pytest.raises(ValueError, match=f"has several models: name one of {MODEL}, <peer> with --model"):
         write_card([(folder, result)], output)
     with pytest.raises(ValueError, match=f"unknown model 'agewise-s': did you mean '{MODEL}'"):
         write_card([(folder, result)], output, "agewise-s")
+
+
+def test_plots_below_the_cards_folder_are_linked_and_those_of_two_results_kept_apart(
+    evaluated: tuple[Result, Path], tmp_path: Path
+) -> None:
+    result, folder = evaluated
+    shutil.copytree(folder, tmp_path / "there")
+    write_card([(tmp_path / "there", result)], tmp_path / "card.md", MODEL)
+    assert "](there/" in (tmp_path / "card.md").read_text()
+    assert not (tmp_path / "card").exists()
+    (tmp_path / "other").mkdir()
+    write_card([(folder, result), (folder, result)], tmp_path / "other" / "card.md", MODEL)
+    links = re.findall(r"!\[[^]]*\]\(([^)]+)\)", (tmp_path / "other" / "card.md").read_text())
+    assert len(set(links)) == len(links)
+    assert all((tmp_path / "other" / link).is_file() for link in links)
 
 
 def test_a_card_of_two_results_needs_one_model(evaluated: tuple[Result, Path], tmp_path: Path) -> None:
