@@ -176,6 +176,26 @@ def test_a_second_crop_is_moved_from_the_first_one_even_if_that_is_mirrored(seed
     assert 0 < np.abs(centres[0] - centres[1]).max() <= 3 * 0.03 * 48 + 1
 
 
+@pytest.mark.parametrize("seed", [0, 2, 3, 4])
+def test_a_second_crop_is_turned_as_the_first_one_is_seen_and_not_against_it_where_that_is_mirrored(seed: int) -> None:
+    spot = np.zeros((64, 64, 3), dtype=np.uint8)
+    spot[8:14, 40:46] = 255
+    turned = dataclasses.replace(NO_AUGMENTATION, rotate_degrees=15.0)
+    angles = []
+    for flip in (0.0, 1.0):
+        pair = _twice(spot, dataclasses.replace(NO_AUGMENTATION, flip=flip), turned, seed)
+        first, second = (_direction(image) for image in pair)
+        angles.append((second - first + 180) % 360 - 180)
+    assert abs(angles[0]) > 2
+    assert angles[1] == pytest.approx(angles[0], abs=1)
+
+
+def _direction(image: UInt8Array) -> float:
+    """Of the light's centre from the picture's, in degrees."""
+    light, places = image[:, :, 0].astype(float), np.arange(len(image)) - (len(image) - 1) / 2
+    return math.degrees(math.atan2((light * places[:, None]).sum(), (light * places).sum()))
+
+
 def test_the_second_crop_leaves_the_first_as_it_is_alone(crop: UInt8Array) -> None:
     first, _ = _twice(crop, AugmentConfig(), AugmentConfig(), 7)
     assert np.array_equal(first, _augmented(crop, AugmentConfig(), 7))

@@ -94,6 +94,9 @@ def test_second_crops_are_of_the_same_faces(make_store: MakeStore, make_config: 
         assert batch["second"].dtype == torch.uint8
         assert torch.equal(batch["second"].float().mean(dim=(1, 2, 3)) / 4, batch["age"])
     assert "second" not in _epoch(store, make_config(), 0)[0]
+    for batch in _epoch(store, make_config(augment=still, second=dataclasses.replace(still, dark=1.0)), 0):
+        assert torch.equal(batch["image"].float().mean(dim=(1, 2, 3)) / 4, batch["age"])
+        assert (batch["second"].float().mean(dim=(1, 2, 3)) <= 0.81 * 4 * batch["age"]).all()
 
 
 def test_first_crops_are_those_of_a_run_without_second_ones(make_store: MakeStore, make_config: MakeConfig) -> None:
