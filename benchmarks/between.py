@@ -22,14 +22,15 @@ HEAD = ("share of the run", "crops", "MAE", "alike", "CS@5", "gender", "from 13 
 
 def spoilt(crop: Any, how: str, rng: Any) -> Any:
     """A stored crop in little light, or blurred; else as it is."""
-    import cv2
     import numpy as np
+
+    from agewise_lab.evaluation.degrade import blur
 
     if how == "dark":
         noise = rng.normal(0, 3, crop.shape)
         return np.clip(crop * 0.25 + noise, 0, 255).astype(np.uint8)
     if how == "blur":
-        return cv2.GaussianBlur(crop, (0, 0), 0.025 * crop.shape[0])
+        return blur(crop, share=0.025)
     return crop
 
 

@@ -58,6 +58,16 @@ def crop_store(count: int) -> Any:
     )
 
 
+def case(name: str, batch: int, steps: int) -> tuple[Any, Any]:
+    """A recipe's run of a few small batches, and the crops for it."""
+    from agewise_lab.recipes import find_recipe
+
+    recipe = find_recipe(name)
+    size = recipe.nets[-1].architecture.size
+    config = dataclasses.replace(recipe, batch=batch, epochs=1, sizes=((1.0, size),), mixup=0.0, start=None, freeze=())
+    return config, crop_store((steps + 2) * batch)
+
+
 def agewise_seconds(config: Any, store: Any, steps: int) -> tuple[float, float]:
     """Processor time of a step in agewise's loop, its start and its first two steps left out: own, and the system's."""
     import lightning
@@ -138,20 +148,16 @@ def row(name: str, batch: int, steps: int, rounds: int) -> list[str]:
     """A line of the table."""
     import torch
 
-    from agewise_lab.recipes import find_recipe
-
     torch.set_num_threads(1)
-    recipe = find_recipe(name)
-    size = recipe.nets[-1].architecture.size
-    config = dataclasses.replace(recipe, batch=batch, epochs=1, sizes=((1.0, size),), mixup=0.0, start=None, freeze=())
-    store = crop_store((steps + 2) * batch)
+    config, store = case(name, batch, steps)
+    (_, size), net = config.sizes[0], config.nets[-1]
     ours, bare = [], []
     for _ in range(rounds):
         ours.append(batch / sum(agewise_seconds(config, store, steps)))
         bare.append(batch / bare_seconds(config, store, steps))
     shares = [a / b for a, b in zip(ours, bare, strict=True)]
     return [
-        recipe.nets[-1].name,
+        net.name,
         str(size),
         str(batch),
         f"{statistics.median(ours):.1f}",
@@ -238,18 +244,13 @@ def steps_alone(name: str, batch: int, steps: int, keep: str) -> None:
     """Print seconds a step of this process: the program's own, the system's. A process of its own does it."""
     import torch
 
-    from agewise_lab.recipes import find_recipe
     from agewise_lab.training.memory import keep_freed_memory
 
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     if keep:
         keep_freed_memory()
-    recipe = find_recipe(name)
-    size = recipe.nets[-1].architecture.size
-    config = dataclasses.replace(recipe, batch=batch, epochs=1, sizes=((1.0, size),), mixup=0.0, start=None, freeze=())
-    store = crop_store((steps + 2) * batch)
-    print(*agewise_seconds(config, store, steps))
+    print(*agewise_seconds(*case(name, batch, steps), steps))
 
 
 def main() -> None:

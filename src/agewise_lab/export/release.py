@@ -234,13 +234,11 @@ def _together(members: Sequence[_Member], *, mirrored: bool) -> Network:
 
 def _from(member: _Member, base: Path, split: Split, share: float) -> _Member:
     """A network between that of a released file, which it was trained on from, and its own."""
-    others = _members(base, split)
-    if len(others) != 1 or not isinstance(others[0].net, TwoHeadNet) or not isinstance(member.net, TwoHeadNet):
+    other, *more = _members(base, split)
+    if more or not isinstance(other.net, TwoHeadNet) or not isinstance(member.net, TwoHeadNet):
         raise ValueError(f"{base}: weights are taken between one network of agewise-s or agewise-m and another")
-    (other,) = others
-    assert isinstance(other.net, TwoHeadNet)
     net = between(other.net, member.net, share)
-    return dataclasses.replace(member, net=net, origins=tuple(dict.fromkeys((*other.origins, *member.origins))))
+    return dataclasses.replace(member, net=net, origins=(*other.origins, *member.origins))
 
 
 def _less_of_the_prior(members: Sequence[_Member], store: CropStore, split: Split, tau: float) -> list[_Member]:

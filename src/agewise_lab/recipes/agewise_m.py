@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from agewise_lab.architectures.compact import CompactConfig
 from agewise_lab.architectures.recognition import RecognitionConfig
-from agewise_lab.recipes.agewise_s import SECOND_VIEW, TEACHERS_VIEW
+from agewise_lab.recipes.agewise_s import steady
 from agewise_lab.training.augment import AugmentConfig
 from agewise_lab.training.config import NetConfig, TrainConfig
 
@@ -166,15 +166,4 @@ def agewise_m_steady() -> TrainConfig:
     Meant for `start=agewise-m.onnx` of version 4, and recognition-teacher as teacher, `--distill 0.7 --one-answer`:
     docs/research/0008 says where they are.
     """
-    return replace(
-        agewise_m_taught(),
-        name="agewise-m-steady",
-        start=None,
-        epochs=17,
-        augment=TEACHERS_VIEW,
-        second=SECOND_VIEW,
-        consistency_weight=0.3,
-        gender_weight=1.5,
-        check_every=3,
-        seed=72,
-    )
+    return steady(agewise_m_taught(), name="agewise-m-steady", epochs=17, seed=72)

@@ -76,20 +76,26 @@ SECOND_VIEW = AugmentConfig(
 """What a student is to answer alike: moved as an unsteady detector moves a box, darker, more blurred."""
 
 
+def steady(config: TrainConfig, *, name: str, epochs: int, seed: int) -> TrainConfig:
+    """A run whose two crops of each face are to get one age, from one of a network that is taught."""
+    return replace(
+        config,
+        name=name,
+        start=None,
+        epochs=epochs,
+        augment=TEACHERS_VIEW,
+        second=SECOND_VIEW,
+        consistency_weight=0.3,
+        gender_weight=1.5,
+        check_every=3,
+        seed=seed,
+    )
+
+
 def agewise_s_steady() -> TrainConfig:
     """A run whose two crops of each face are to get one age: agewise-s 3 goes on.
 
     Meant for `start=agewise-s.onnx` of version 3, and recognition-teacher as teacher, `--distill 0.8 --one-answer`:
     docs/research/0008 says where they are.
     """
-    return replace(
-        agewise_s_hinted(),
-        name="agewise-s-steady",
-        epochs=37,
-        augment=TEACHERS_VIEW,
-        second=SECOND_VIEW,
-        consistency_weight=0.3,
-        gender_weight=1.5,
-        check_every=3,
-        seed=71,
-    )
+    return steady(agewise_s_hinted(), name="agewise-s-steady", epochs=37, seed=71)

@@ -120,10 +120,11 @@ class CompactLearner:
 
     def learn(self, net: nn.Module, mixed: Mixed, progress: float, teacher: Answer | None) -> Learned:
         assert isinstance(net, TwoHeadNet)
-        crops = [mixed.image] if mixed.second is None else [mixed.image, mixed.second]
-        pooled = net.pooled(torch.cat(crops).contiguous(memory_format=torch.channels_last)).float()
-        ages, genders = (x.float().chunk(len(crops)) for x in net.heads(pooled))
-        age, gender, pooled_BF = ages[0], genders[0], pooled[: len(mixed.image)]
+        crops = mixed.image if mixed.second is None else torch.cat([mixed.image, mixed.second])
+        pooled = net.pooled(crops.contiguous(memory_format=torch.channels_last)).float()
+        count = len(mixed.image)
+        ages, genders = (x.float().split(count) for x in net.heads(pooled))
+        age, gender, pooled_BF = ages[0], genders[0], pooled[:count]
         years_B, female_B = mixed.labels["age"], mixed.labels["is_female"]
         known = {"age": ~years_B.isnan(), "gender": ~female_B.isnan()}
         if not bool(known["age"].all() and known["gender"].all()):

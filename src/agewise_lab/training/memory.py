@@ -13,8 +13,8 @@ def keep_freed_memory() -> bool:
     """Keep memory that this process frees for its next use, instead of handing it back to the system each time.
 
     A step of training asks for the same large blocks as the one before. By default glibc fetches each of them anew
-    from the system, which clears it page by page: on some machines a quarter of a step. Processes that this one starts
-    by forking do as it does.
+    from the system, which clears it page by page: up to a fifth of a step was seen (docs/research/0008). Processes that
+    this one starts by forking do as it does.
 
     Returns:
         Whether it was done: only with glibc.

@@ -279,6 +279,12 @@ def test_changed_settings_are_those_of_the_run(
         release_run([run], store_folder, pictures.root, tmp_path / "out", version="1", final=False)
 
 
+def _another_run(tmp_path: Path, store_folder: Path, make_config: Callable[..., TrainConfig]) -> Path:
+    store = open_store(store_folder)
+    train(make_config(epochs=2, seed=9), store, hash_split(store), tmp_path / "other", threads=1, workers=0)
+    return tmp_path / "other"
+
+
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_two_runs_answer_together(
     tmp_path: Path,
@@ -289,9 +295,8 @@ def test_two_runs_answer_together(
     make_config: Callable[..., TrainConfig],
     mirrored: bool,
 ) -> None:
-    store = open_store(store_folder)
-    train(make_config(epochs=2, seed=9), store, hash_split(store), tmp_path / "other", threads=1, workers=0)
-    runs = [run_folder, tmp_path / "other"]
+    other = _another_run(tmp_path, store_folder, make_config)
+    runs = [run_folder, other]
     path = release_run(
         runs, store_folder, pictures.root, tmp_path / "out", version="1", final=False, name="both", mirrored=mirrored
     )
@@ -325,10 +330,9 @@ def test_weights_between_a_file_and_a_run(
 ) -> None:
     monkeypatch.setattr("agewise_lab.training.teacher.find_recipe", lambda _: make_config())
     first = release_run([run_folder], store_folder, pictures.root, tmp_path / "1", version="1.5", final=False)
-    store = open_store(store_folder)
-    train(make_config(epochs=2, seed=9), store, hash_split(store), tmp_path / "other", threads=1, workers=0)
+    other = _another_run(tmp_path, store_folder, make_config)
     path = release_run(
-        *([tmp_path / "other"], store_folder, pictures.root, tmp_path / "2"),
+        *([other], store_folder, pictures.root, tmp_path / "2"),
         version="2",
         final=False,
         base=first,
@@ -336,19 +340,15 @@ def test_weights_between_a_file_and_a_run(
     )
     card = Estimator(path).card
     assert f"Weights: 0.25 of the run's, 0.75 of {Estimator(first).card.name} 1.5's." in card.summary
-    nets = [load_net(run / "last.ckpt", "tiny", tiny) for run in (run_folder, tmp_path / "other")]
+    nets = [load_net(run / "last.ckpt", "tiny", tiny) for run in (run_folder, other)]
     crops = face_crops(path.read_bytes(), pictures.root, read_records(pictures.root).records)[:5]
     image = crops.transpose(0, 3, 1, 2).astype(np.float32) / 255
     with torch.inference_mode():
         expected, _ = ServedNet(between(nets[0], nets[1], 0.25))(torch.from_numpy(image))  # type: ignore[arg-type]
     np.testing.assert_allclose(OnnxEngine(path.read_bytes()).run({"image": image})["age_probs"], expected, atol=2e-3)
-    both = release_run(
-        [run_folder, tmp_path / "other"], store_folder, pictures.root, tmp_path / "3", version="1", final=False
-    )
+    both = release_run([run_folder, other], store_folder, pictures.root, tmp_path / "3", version="1", final=False)
     with pytest.raises(ValueError, match="between one network of agewise-s or agewise-m and another"):
-        release_run(
-            [tmp_path / "other"], store_folder, pictures.root, tmp_path / "4", version="2", final=False, base=both
-        )
+        release_run([other], store_folder, pictures.root, tmp_path / "4", version="2", final=False, base=both)
     assert not (tmp_path / "4").exists()
 
 
