@@ -1,6 +1,6 @@
-"""What weights between a released file and the run that went on from it give, on clear faces and on spoilt ones.
+"""What weights between a file, or a run, and the run that went on from it give, on clear faces and on spoilt ones.
 
-    python benchmarks/between.py --store CROP_STORE --base FILE.onnx --run FOLDER [--shares 0 0.2 0.4 0.6 1]
+    python benchmarks/between.py --store CROP_STORE --base FILE.onnx|FOLDER --run FOLDER [--shares 0 0.2 0.4 0.6 1]
 
 On the validation part, its stored whole and aligned crops; no file is written. *jitter* is the mean change of the age
 when each edge of the crop is moved by up to 5 % of its side, *dark* and *blur* are years more of error at a quarter of
@@ -50,7 +50,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path, required=True)
-    parser.add_argument("--base", required=True, help="a released file")
+    parser.add_argument("--base", required=True, help="a released file, or a run's folder")
     parser.add_argument("--run", required=True, help="folder of the run that went on from it")
     parser.add_argument("--shares", type=float, nargs="+", default=[0.0, 0.2, 0.4, 0.6, 1.0])
     arguments = parser.parse_args()

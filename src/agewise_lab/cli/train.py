@@ -117,7 +117,8 @@ def release(
     mirrored: Annotated[bool, typer.Option(help="See the mirror image too, at twice the time.")] = False,
     adjust: Annotated[float, typer.Option(help="Share of the training ages' frequency to take out, 0 to 1.")] = 0.0,
     base: Annotated[
-        Path | None, typer.Option(help="A released file that the run was trained on from: take weights between them.")
+        Path | None,
+        typer.Option(help="A released file or a run that the run was trained on from: take weights between them."),
     ] = None,
     share: Annotated[float, typer.Option(help="The run's share of the weights between it and --base.")] = 0.5,
     version: Annotated[str, typer.Option(help="Version of the model, for its card.")] = "1.0.0",

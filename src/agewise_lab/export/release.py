@@ -233,7 +233,7 @@ def _together(members: Sequence[_Member], *, mirrored: bool) -> Network:
 
 
 def _from(member: _Member, base: Path, split: Split, share: float) -> _Member:
-    """A network between that of a released file, which it was trained on from, and its own."""
+    """A network between that of a released file, or of a run, which it was trained on from, and its own."""
     other, *more = _members(base, split)
     if more or not isinstance(other.net, TwoHeadNet) or not isinstance(member.net, TwoHeadNet):
         raise ValueError(f"{base}: weights are taken between one network of agewise-s or agewise-m and another")
@@ -259,9 +259,12 @@ def _what(net: Network) -> str:
     return age if promises.gender is None else f"{age} and gender"
 
 
-def _called(released: Path) -> str:
-    card = Estimator(released).card
-    return f"{card.name} {card.version}"
+def _called(source: Path, split: Split) -> str:
+    """A released file or a finished run, in words."""
+    if source.suffix == ".onnx":
+        card = Estimator(source).card
+        return f"{card.name} {card.version}"
+    return f"a run of {_finished_run(source, split).name}"
 
 
 def release_run(
@@ -291,7 +294,8 @@ def release_run(
         name: of the model; by default that of the first run's network.
         mirrored: the networks also see the crop's mirror image, at twice the time.
         adjust: share of the training ages' frequency that is taken out of the answers, see `adjust.py`.
-        base: a released file that each run was trained on from: the weights are then taken between its and the run's.
+        base: a released file, or a run, that each run was trained on from: the weights are then taken between its and
+            the run's.
         share: the run's share of them, see `between.py`.
 
     Raises:
@@ -314,7 +318,7 @@ def release_run(
         name=name,
         version=version,
         summary=f"{_what(net)} from a {size} px aligned face."
-        + ("" if base is None else f" Weights: {share:g} of the run's, {1 - share:g} of {_called(base)}'s.")
+        + ("" if base is None else f" Weights: {share:g} of the run's, {1 - share:g} of {_called(base, split)}'s.")
         + (f" Adjusted: ages count by their frequency in training to the power of {-adjust:g}." if adjust else ""),
         recipe=" + ".join(member.recipe for member in members),
         training_data="; ".join(

@@ -14,9 +14,18 @@ from agewise_lab.recipes.agewise_m import (
     agewise_m_recognition_on,
     agewise_m_steady,
     agewise_m_taught,
+    agewise_m_taught_on,
     recognition_teacher,
+    recognition_teacher_on,
 )
-from agewise_lab.recipes.agewise_s import agewise_s, agewise_s_hinted, agewise_s_steady, agewise_s_taught
+from agewise_lab.recipes.agewise_s import (
+    agewise_s,
+    agewise_s_112,
+    agewise_s_112_steady,
+    agewise_s_hinted,
+    agewise_s_steady,
+    agewise_s_taught,
+)
 from agewise_lab.recipes.agewise_ssr import agewise_ssr
 from agewise_lab.recipes.baselines import BASELINES
 from agewise_lab.recipes.dex import dex
@@ -40,13 +49,17 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "agewise-s-taught": agewise_s_taught,
     "agewise-s-hinted": agewise_s_hinted,
     "agewise-s-steady": agewise_s_steady,
+    "agewise-s-112": agewise_s_112,
+    "agewise-s-112-steady": agewise_s_112_steady,
     "agewise-m": agewise_m,
     "agewise-m-recognition": agewise_m_recognition,
     "agewise-m-recognition-on": agewise_m_recognition_on,
     "agewise-m-recognition-calm": agewise_m_recognition_calm,
     "agewise-m-taught": agewise_m_taught,
     "agewise-m-steady": agewise_m_steady,
+    "agewise-m-taught-on": agewise_m_taught_on,
     "recognition-teacher": recognition_teacher,
+    "recognition-teacher-on": recognition_teacher_on,
     "agewise-ssr": agewise_ssr,
     "ssrnet-imdb": ssrnet_imdb,
     "ssrnet-wiki": ssrnet_wiki,

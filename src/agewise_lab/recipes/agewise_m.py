@@ -130,6 +130,25 @@ def recognition_teacher() -> TrainConfig:
     )
 
 
+def recognition_teacher_on() -> TrainConfig:
+    """It goes on, gender counting twice as much: beside the first, a second teacher of agewise-s 4 and agewise-m 5.
+
+    Meant for `start=RUN`, or file, of recognition-teacher.
+    """
+    first = recognition_teacher()
+    (net,) = first.nets
+    return replace(
+        first,
+        name="recognition-teacher-on",
+        nets=(replace(net, learning_rate=1e-3, trunk_rate=0.15),),
+        start="runs/recognition-teacher",
+        mixup=0.5,
+        gender_weight=1.6,
+        check_every=3,
+        seed=53,
+    )
+
+
 def agewise_m_taught() -> TrainConfig:
     """The run that made agewise-m 4: twelve blocks of recognition-teacher at 128 pixels, taught by it and another.
 
@@ -167,3 +186,22 @@ def agewise_m_steady() -> TrainConfig:
     docs/research/0008 says where they are.
     """
     return steady(agewise_m_taught(), name="agewise-m-steady", epochs=17, seed=72)
+
+
+def agewise_m_taught_on() -> TrainConfig:
+    """The run that made agewise-m 5: version 4.1 goes on, on pictures some of which are dark or blurred more.
+
+    Meant for `start=agewise-m.onnx` of version 4.1, recognition-teacher and a run of recognition-teacher-on as
+    teachers, `--distill 0.7 --one-answer`: docs/research/0009 says where they are.
+    """
+    taught = agewise_m_taught()
+    (net,) = taught.nets
+    return replace(
+        taught,
+        name="agewise-m-taught-on",
+        nets=(replace(net, learning_rate=8e-4),),
+        start=None,
+        augment=replace(taught.augment, dark=0.1, blur_sigma=(0.4, 2.5)),
+        gender_weight=1.6,
+        seed=82,
+    )

@@ -99,3 +99,56 @@ def agewise_s_steady() -> TrainConfig:
     docs/research/0008 says where they are.
     """
     return steady(agewise_s_hinted(), name="agewise-s-steady", epochs=37, seed=71)
+
+
+def agewise_s_112() -> TrainConfig:
+    """The first half of the way to agewise-s 4: version 3 goes on, and sees 112 pixels in place of 96.
+
+    Meant for `start=agewise-s.onnx` of version 3.0, and recognition-teacher as teacher, `--distill 0.8 --one-answer`:
+    docs/research/0009 says where they are.
+    """
+    hinted = agewise_s_hinted()
+    (net,) = hinted.nets
+    return replace(
+        hinted,
+        name="agewise-s-112",
+        nets=(replace(net, architecture=replace(S, size=112), learning_rate=1e-3),),
+        epochs=28,
+        sizes=((1.0, 112),),
+        calm=0.25,
+        gender_weight=1.2,
+        check_every=3,
+        seed=81,
+    )
+
+
+LIGHTER_SECOND_VIEW = replace(
+    SECOND_VIEW,
+    colour=0.3,
+    grey=0.0,
+    low_resolution=0.1,
+    blur=0.2,
+    blur_sigma=(0.4, 2.5),
+    dark=0.15,
+    noise=0.1,
+    jpeg=0.1,
+    erase=0.05,
+)
+"""Moved as much as `SECOND_VIEW`, and spoilt less: agewise-s has little room."""
+
+
+def agewise_s_112_steady() -> TrainConfig:
+    """The second half: two crops of each face are to get one age.
+
+    Meant for `start=RUN` of the first half, recognition-teacher and a run of recognition-teacher-on as teachers,
+    `--distill 0.8 --one-answer`.
+    """
+    first = agewise_s_112()
+    (net,) = first.nets
+    return replace(
+        steady(first, name="agewise-s-112-steady", epochs=22, seed=83),
+        nets=(replace(net, learning_rate=7e-4),),
+        calm=0.3,
+        second=LIGHTER_SECOND_VIEW,
+        consistency_weight=0.5,
+    )

@@ -346,6 +346,11 @@ def test_weights_between_a_file_and_a_run(
     with torch.inference_mode():
         expected, _ = ServedNet(between(nets[0], nets[1], 0.25))(torch.from_numpy(image))  # type: ignore[arg-type]
     np.testing.assert_allclose(OnnxEngine(path.read_bytes()).run({"image": image})["age_probs"], expected, atol=2e-3)
+    of_run = release_run(
+        *([other], store_folder, pictures.root, tmp_path / "5"), version="2", final=False, base=run_folder, share=0.25
+    )
+    assert f"0.75 of a run of {make_config().name}'s." in Estimator(of_run).card.summary
+    np.testing.assert_allclose(OnnxEngine(of_run.read_bytes()).run({"image": image})["age_probs"], expected, atol=2e-3)
     both = release_run([run_folder, other], store_folder, pictures.root, tmp_path / "3", version="1", final=False)
     with pytest.raises(ValueError, match="between one network of agewise-s or agewise-m and another"):
         release_run([other], store_folder, pictures.root, tmp_path / "4", version="2", final=False, base=both)
