@@ -6,6 +6,8 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
+from agewise.track.fuse import CORRELATION
+
 _WHOLE = {"detect_every": 1, "max_tracks": 1, "first_estimates": 1, "budget": 1, "kept": 2, "settle_estimates": 2}
 
 
@@ -47,7 +49,7 @@ class TrackConfig:
     better: float = 1.3
     budget: int = 16
     kept: int = 16
-    correlation: float = 0.92
+    correlation: float = CORRELATION
     settle_estimates: int = 5
     settle_years: float = 1.0
     gender_sure: float = 0.9
