@@ -199,6 +199,7 @@ class _Member:
 
     net: TwoHeadNet | AgeGenderNet
     name: str
+    called: str
     recipe: str
     origins: tuple[str, ...]
 
@@ -212,13 +213,20 @@ def _members(source: Path, split: Split) -> list[_Member]:
         recipes = card.recipe.split(" + ")
         recipes = recipes if len(recipes) == len(nets) else [card.recipe] * len(nets)
         return [
-            _Member(net=net, name=card.name, recipe=recipe, origins=origins_of(source))
+            _Member(
+                net=net,
+                name=card.name,
+                called=f"{card.name} {card.version}",
+                recipe=recipe,
+                origins=origins_of(source),
+            )
             for net, recipe in zip(nets, recipes, strict=True)
         ]
     config = _finished_run(source, split)
     chosen = config.nets[-1]
     net = load_net(source / "last.ckpt", chosen.name, chosen.architecture)
-    return [_Member(net=net, name=chosen.name, recipe=config.name, origins=origins_of(source))]
+    called = f"a run of {config.name}"
+    return [_Member(net=net, name=chosen.name, called=called, recipe=config.name, origins=origins_of(source))]
 
 
 def _together(members: Sequence[_Member], *, mirrored: bool) -> Network:
@@ -232,13 +240,18 @@ def _together(members: Sequence[_Member], *, mirrored: bool) -> Network:
     return Ensemble(own, mirrored=mirrored).eval()
 
 
-def _from(member: _Member, base: Path, split: Split, share: float) -> _Member:
-    """A network between that of a released file, or of a run, which it was trained on from, and its own."""
+def _from(members: Sequence[_Member], base: Path, split: Split, share: float) -> tuple[list[_Member], str]:
+    """Networks between that of a released file, or of a run, which they were trained on from, and their own; and what
+    the first is called.
+    """
     other, *more = _members(base, split)
-    if more or not isinstance(other.net, TwoHeadNet) or not isinstance(member.net, TwoHeadNet):
-        raise ValueError(f"{base}: weights are taken between one network of agewise-s or agewise-m and another")
-    net = between(other.net, member.net, share)
-    return dataclasses.replace(member, net=net, origins=(*other.origins, *member.origins))
+    results = []
+    for member in members:
+        if more or not isinstance(other.net, TwoHeadNet) or not isinstance(member.net, TwoHeadNet):
+            raise ValueError(f"{base}: weights are taken between one network of agewise-s or agewise-m and another")
+        net = between(other.net, member.net, share)
+        results.append(dataclasses.replace(member, net=net, origins=(*other.origins, *member.origins)))
+    return results, other.called
 
 
 def _less_of_the_prior(members: Sequence[_Member], store: CropStore, split: Split, tau: float) -> list[_Member]:
@@ -257,14 +270,6 @@ def _what(net: Network) -> str:
     low, high = promises.age_years
     age = f"Age distribution over {low:g}-{high:g}" if promises.age.kind == "expectation" else "Age"
     return age if promises.gender is None else f"{age} and gender"
-
-
-def _called(source: Path, split: Split) -> str:
-    """A released file or a finished run, in words."""
-    if source.suffix == ".onnx":
-        card = Estimator(source).card
-        return f"{card.name} {card.version}"
-    return f"a run of {_finished_run(source, split).name}"
 
 
 def release_run(
@@ -306,8 +311,10 @@ def release_run(
     opened = open_store(store)
     split = hash_split(opened)
     members = [member for run in runs for member in _members(run, split)]
+    weights = ""
     if base is not None:
-        members = [_from(member, base, split, share) for member in members]
+        members, called = _from(members, base, split, share)
+        weights = f" Weights: {share:g} of the run's, {1 - share:g} of {called}'s."
     if adjust:
         members = _less_of_the_prior(members, opened, split, adjust)
     net = _together(members, mirrored=mirrored)
@@ -318,7 +325,7 @@ def release_run(
         name=name,
         version=version,
         summary=f"{_what(net)} from a {size} px aligned face."
-        + ("" if base is None else f" Weights: {share:g} of the run's, {1 - share:g} of {_called(base, split)}'s.")
+        + weights
         + (f" Adjusted: ages count by their frequency in training to the power of {-adjust:g}." if adjust else ""),
         recipe=" + ".join(member.recipe for member in members),
         training_data="; ".join(

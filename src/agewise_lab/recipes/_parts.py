@@ -1,17 +1,25 @@
-"""What recipes of published results share: none of agewise's own additions, unless a recipe asks for them."""
+"""What recipes share."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from agewise_lab.training.augment import NO_AUGMENTATION
 from agewise_lab.training.config import ModelConfig, NetConfig, TrainConfig
 
 
+def changed_net(config: TrainConfig, **changes: Any) -> tuple[NetConfig, ...]:
+    """The one network of a run, with other settings: `nets` of a run that goes on from it."""
+    (net,) = config.nets
+    return (replace(net, **changes),)
+
+
 def published(name: str, model: ModelConfig, *, learning_rate: float, **settings: Any) -> TrainConfig:
     """A run of one network in float32 on the store's whole crops, as most published code trains.
 
-    No average of the weights, no balancing, no mixup, no clipping, no augmentation, no weight decay.
+    None of agewise's own additions, unless a recipe asks for them: no average of the weights, no balancing, no mixup,
+    no clipping, no augmentation, no weight decay.
 
     Args:
         name: of the recipe and its network.

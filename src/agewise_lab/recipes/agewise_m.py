@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from agewise_lab.architectures.compact import CompactConfig
 from agewise_lab.architectures.recognition import RecognitionConfig
+from agewise_lab.recipes._parts import changed_net
 from agewise_lab.recipes.agewise_s import steady
 from agewise_lab.training.augment import AugmentConfig
 from agewise_lab.training.config import NetConfig, TrainConfig
@@ -76,12 +77,10 @@ def agewise_m_recognition_calm() -> TrainConfig:
     Meant for `start=RUN` of the second one, without a teacher.
     """
     second = agewise_m_recognition_on()
-    (net,) = second.nets
-    net = replace(net, architecture=replace(RECOGNITION, still=11, hidden=512), learning_rate=3e-4)
     return replace(
         second,
         name="agewise-m-recognition-calm",
-        nets=(net,),
+        nets=changed_net(second, architecture=replace(RECOGNITION, still=11, hidden=512), learning_rate=3e-4),
         start="runs/agewise-m-recognition-on",
         epochs=3,
         augment=AugmentConfig().weakened(1 / 3),
@@ -136,11 +135,10 @@ def recognition_teacher_on() -> TrainConfig:
     Meant for `start=RUN`, or file, of recognition-teacher.
     """
     first = recognition_teacher()
-    (net,) = first.nets
     return replace(
         first,
         name="recognition-teacher-on",
-        nets=(replace(net, learning_rate=1e-3, trunk_rate=0.15),),
+        nets=changed_net(first, learning_rate=1e-3, trunk_rate=0.15),
         start="runs/recognition-teacher",
         mixup=0.5,
         gender_weight=1.6,
@@ -195,11 +193,10 @@ def agewise_m_taught_on() -> TrainConfig:
     teachers, `--distill 0.7 --one-answer`: docs/research/0009 says where they are.
     """
     taught = agewise_m_taught()
-    (net,) = taught.nets
     return replace(
         taught,
         name="agewise-m-taught-on",
-        nets=(replace(net, learning_rate=8e-4),),
+        nets=changed_net(taught, learning_rate=8e-4),
         start=None,
         augment=replace(taught.augment, dark=0.1, blur_sigma=(0.4, 2.5)),
         gender_weight=1.6,

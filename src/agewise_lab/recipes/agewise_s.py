@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agewise_lab.architectures.compact import CompactConfig
+from agewise_lab.recipes._parts import changed_net
 from agewise_lab.training.augment import AugmentConfig
 from agewise_lab.training.config import NetConfig, TrainConfig
 
@@ -108,11 +109,10 @@ def agewise_s_112() -> TrainConfig:
     docs/research/0009 says where they are.
     """
     hinted = agewise_s_hinted()
-    (net,) = hinted.nets
     return replace(
         hinted,
         name="agewise-s-112",
-        nets=(replace(net, architecture=replace(S, size=112), learning_rate=1e-3),),
+        nets=changed_net(hinted, architecture=replace(S, size=112), learning_rate=1e-3),
         epochs=28,
         sizes=((1.0, 112),),
         calm=0.25,
@@ -144,10 +144,9 @@ def agewise_s_112_steady() -> TrainConfig:
     `--distill 0.8 --one-answer`.
     """
     first = agewise_s_112()
-    (net,) = first.nets
     return replace(
         steady(first, name="agewise-s-112-steady", epochs=22, seed=83),
-        nets=(replace(net, learning_rate=7e-4),),
+        nets=changed_net(first, learning_rate=7e-4),
         calm=0.3,
         second=LIGHTER_SECOND_VIEW,
         consistency_weight=0.5,

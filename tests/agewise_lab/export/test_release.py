@@ -319,7 +319,7 @@ def test_two_runs_answer_together(
     np.testing.assert_allclose(got["gender_probs"][:, 0], np.mean(females, axis=0), atol=2e-3)
 
 
-def test_weights_between_a_file_and_a_run(
+def test_weights_between_a_file_or_a_run_and_a_run(
     tmp_path: Path,
     run_folder: Path,
     store_folder: Path,
@@ -331,26 +331,20 @@ def test_weights_between_a_file_and_a_run(
     monkeypatch.setattr("agewise_lab.training.teacher.find_recipe", lambda _: make_config())
     first = release_run([run_folder], store_folder, pictures.root, tmp_path / "1", version="1.5", final=False)
     other = _another_run(tmp_path, store_folder, make_config)
-    path = release_run(
-        *([other], store_folder, pictures.root, tmp_path / "2"),
-        version="2",
-        final=False,
-        base=first,
-        share=0.25,
-    )
-    card = Estimator(path).card
-    assert f"Weights: 0.25 of the run's, 0.75 of {Estimator(first).card.name} 1.5's." in card.summary
     nets = [load_net(run / "last.ckpt", "tiny", tiny) for run in (run_folder, other)]
-    crops = face_crops(path.read_bytes(), pictures.root, read_records(pictures.root).records)[:5]
+    crops = face_crops(first.read_bytes(), pictures.root, read_records(pictures.root).records)[:5]
     image = crops.transpose(0, 3, 1, 2).astype(np.float32) / 255
     with torch.inference_mode():
         expected, _ = ServedNet(between(nets[0], nets[1], 0.25))(torch.from_numpy(image))  # type: ignore[arg-type]
-    np.testing.assert_allclose(OnnxEngine(path.read_bytes()).run({"image": image})["age_probs"], expected, atol=2e-3)
-    of_run = release_run(
-        *([other], store_folder, pictures.root, tmp_path / "5"), version="2", final=False, base=run_folder, share=0.25
-    )
-    assert f"0.75 of a run of {make_config().name}'s." in Estimator(of_run).card.summary
-    np.testing.assert_allclose(OnnxEngine(of_run.read_bytes()).run({"image": image})["age_probs"], expected, atol=2e-3)
+    bases = {first: f"{Estimator(first).card.name} 1.5", run_folder: f"a run of {make_config().name}"}
+    for number, (base, called) in enumerate(bases.items()):
+        output = tmp_path / f"of-{number}"
+        path = release_run(
+            [other], store_folder, pictures.root, output, version="2", final=False, base=base, share=0.25
+        )
+        assert f"Weights: 0.25 of the run's, 0.75 of {called}'s." in Estimator(path).card.summary
+        got = OnnxEngine(path.read_bytes()).run({"image": image})["age_probs"]
+        np.testing.assert_allclose(got, expected, atol=2e-3)
     both = release_run([run_folder, other], store_folder, pictures.root, tmp_path / "3", version="1", final=False)
     with pytest.raises(ValueError, match="between one network of agewise-s or agewise-m and another"):
         release_run([other], store_folder, pictures.root, tmp_path / "4", version="2", final=False, base=both)
