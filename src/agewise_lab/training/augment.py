@@ -16,6 +16,8 @@ import numpy as np
 from agewise.imaging.crop import warp_crop
 from agewise.types import FloatArray, UInt8Array
 
+_FEWEST = 0.25  # of a crop's side, in `few_pixels`
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentConfig:
@@ -30,6 +32,8 @@ class AugmentConfig:
         colour: probability of changed brightness, contrast, gamma, saturation and white balance.
         grey: probability of no colour.
         low_resolution: probability of shrinking (to 20-75 % of the side) and enlarging again.
+        few_pixels: probability of a small face: cut at 25-100 % of the side, blurred, darkened, given noise and JPEG at
+            that size, as a camera and a file do it, and enlarged last, as a small face is for a network.
         blur: probability of a Gaussian blur or a motion blur.
         blur_sigma: least and largest standard deviation of the Gaussian one, in pixels of the training crop.
         dark: probability of little light, 15-80 % of it, before the sensor's noise.
@@ -53,6 +57,7 @@ class AugmentConfig:
     colour: float = 0.7
     grey: float = 0.12
     low_resolution: float = 0.25
+    few_pixels: float = 0.0
     blur: float = 0.15
     blur_sigma: tuple[float, float] = (0.4, 1.8)
     dark: float = 0.0
@@ -101,8 +106,8 @@ def _geometry(config: AugmentConfig, rng: np.random.Generator, side: int) -> Flo
     return np.concatenate([linear / side, (0.5 + shift - linear @ [0.5, 0.5])[:, None]], axis=1)
 
 
-def _degrade(image: UInt8Array, config: AugmentConfig, rng: np.random.Generator) -> UInt8Array:
-    """Low resolution and blur."""
+def _degrade(image: UInt8Array, config: AugmentConfig, rng: np.random.Generator, scale: float = 1.0) -> UInt8Array:
+    """Low resolution and blur, whose standard deviations are multiplied by `scale`."""
     side = image.shape[0]
     if rng.random() < config.low_resolution:
         small = max(16, int(side * rng.uniform(0.2, 0.75)))
@@ -111,7 +116,8 @@ def _degrade(image: UInt8Array, config: AugmentConfig, rng: np.random.Generator)
         image = cv2.resize(cv2.resize(image, (small, small), interpolation=how), (side, side), interpolation=back)  # type: ignore[assignment]
     if rng.random() < config.blur:
         if rng.random() < 0.7:
-            image = cv2.GaussianBlur(image, (0, 0), rng.uniform(*config.blur_sigma))  # type: ignore[assignment]
+            sigma = scale * rng.uniform(*config.blur_sigma)
+            image = cv2.GaussianBlur(image, (0, 0), sigma)  # type: ignore[assignment]
         else:
             length = int(rng.integers(3, 7))
             kernel = np.zeros((length, length), np.float32)
@@ -188,7 +194,13 @@ def augment_twice(
 def _seen(
     crop_rgb: UInt8Array, geometry: FloatArray, size: int, config: AugmentConfig, rng: np.random.Generator
 ) -> UInt8Array:
-    image = warp_crop(crop_rgb, geometry, size)
-    image = _degrade(image, config, rng)
+    small = size
+    if config.few_pixels > 0 and rng.random() < config.few_pixels:
+        small = round(size * math.exp(rng.uniform(math.log(_FEWEST), 0.0)))
+    image = warp_crop(crop_rgb, geometry, small)
+    image = _degrade(image, config, rng, small / size)
     image = _recolour(image, config, rng)
-    return _corrupt(image, config, rng)
+    image = _corrupt(image, config, rng)
+    if small == size:
+        return image
+    return np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)

@@ -14,7 +14,7 @@ from agewise_lab.training.augment import NO_AUGMENTATION, AugmentConfig, augment
 
 KNOBS = [
     *("flip", "rotate_degrees", "scale", "shift", "shear", "colour", "grey"),
-    *("low_resolution", "blur", "dark", "noise", "jpeg", "erase"),
+    *("low_resolution", "few_pixels", "blur", "dark", "noise", "jpeg", "erase"),
 ]
 
 
@@ -133,6 +133,34 @@ def test_little_light_is_a_share_of_it_and_black_stays_black() -> None:
         share = image[-1, 0, 0] / 240
         assert 0.14 < share < 0.81
         assert np.abs(image - ramp * share).max() <= 1.6
+
+
+def test_few_pixels_are_spoilt_before_they_are_enlarged() -> None:
+    """Noise of a small face is coarse when it is enlarged: neighbours are alike. Noise of a large one is not."""
+    grey = np.full((48, 48, 3), 128, dtype=np.uint8)
+
+    def alike(few_pixels: float, seed: int) -> float:
+        config = dataclasses.replace(NO_AUGMENTATION, few_pixels=few_pixels, noise=1.0)
+        noise = _augmented(grey, config, seed)[:, :, 0].astype(float) - 128
+        return float(np.corrcoef(noise[:, 1:].ravel(), noise[:, :-1].ravel())[0, 1])
+
+    coarse = [alike(1.0, seed) for seed in range(12)]
+    assert max(abs(alike(0.0, seed)) for seed in range(12)) < 0.1
+    assert min(coarse) > 0.1
+    assert max(coarse) > 0.7  # of a quarter of the pixels
+
+
+def test_a_small_face_is_blurred_in_shares_of_its_side() -> None:
+    """An edge is as wide, in shares of the crop, whether it was blurred small or large."""
+    edge = np.zeros((96, 96, 3), dtype=np.uint8)
+    edge[:, 48:] = 255
+    widths = []
+    for few_pixels in (0.0, 1.0):
+        config = dataclasses.replace(NO_AUGMENTATION, few_pixels=few_pixels, blur=1.0, blur_sigma=(6.0, 6.0))
+        middles = [_augmented(edge, config, seed, 96)[48, :, 0].astype(float) for seed in range(40)]
+        # Motion blurs, whose length is in pixels, are left out: they are narrower.
+        widths.append(np.median([((row > 32) & (row < 223)).sum() for row in middles if 0 < row[40] < 110]))
+    assert widths[1] == pytest.approx(widths[0], rel=0.2)
 
 
 def test_a_wider_blur_takes_more_detail_away(crop: UInt8Array) -> None:
