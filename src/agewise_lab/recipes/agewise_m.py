@@ -7,7 +7,7 @@ from dataclasses import replace
 from agewise_lab.architectures.compact import CompactConfig
 from agewise_lab.architectures.recognition import RecognitionConfig
 from agewise_lab.recipes._parts import changed_net
-from agewise_lab.recipes.agewise_s import steady
+from agewise_lab.recipes.agewise_s import SMALL_SECOND_VIEW, steady
 from agewise_lab.training.augment import AugmentConfig
 from agewise_lab.training.config import NetConfig, TrainConfig
 
@@ -201,4 +201,18 @@ def agewise_m_taught_on() -> TrainConfig:
         augment=replace(taught.augment, dark=0.1, blur_sigma=(0.4, 2.5)),
         gender_weight=1.6,
         seed=82,
+    )
+
+
+def agewise_m_small() -> TrainConfig:
+    """A run half of whose second crops are small faces, blurred and dark more often, and more: agewise-m 5 goes on.
+
+    Meant for `start=RUN` of agewise-m-taught-on, and its teachers: docs/research/0010 says where they are.
+    """
+    taught = agewise_m_taught()
+    return replace(
+        steady(taught, name="agewise-m-small", epochs=8, seed=93),
+        nets=changed_net(taught, learning_rate=6e-4),
+        calm=0.15,
+        second=SMALL_SECOND_VIEW,
     )

@@ -151,3 +151,49 @@ def agewise_s_112_steady() -> TrainConfig:
         second=LIGHTER_SECOND_VIEW,
         consistency_weight=0.5,
     )
+
+
+SMALL_SECOND_VIEW = replace(
+    LIGHTER_SECOND_VIEW,
+    low_resolution=0.0,
+    few_pixels=0.5,
+    blur=0.35,
+    blur_sigma=(0.4, 3.5),
+    dark=0.2,
+    noise=0.2,
+    jpeg=0.3,
+)
+"""Half of the second crops are of few pixels, blurred and compressed as such; blur up to 3 % of the side."""
+
+
+def agewise_s_112_small() -> TrainConfig:
+    """The third: half of the second crops are small faces, blurred and dark more often, and more.
+
+    Meant for `start=RUN` of the second half, and its teachers.
+    """
+    before = agewise_s_112_steady()
+    return replace(
+        before,
+        name="agewise-s-112-small",
+        nets=changed_net(before, learning_rate=6e-4),
+        epochs=24,
+        calm=0.15,
+        second=SMALL_SECOND_VIEW,
+        seed=91,
+    )
+
+
+def agewise_s_112_on() -> TrainConfig:
+    """The first half for longer, under two teachers, gender counting more.
+
+    Meant for `start=RUN` of the first half, and the teachers of the second.
+    """
+    first = agewise_s_112()
+    return replace(
+        first,
+        name="agewise-s-112-on",
+        nets=changed_net(first, learning_rate=8e-4),
+        epochs=30,
+        gender_weight=1.5,
+        seed=92,
+    )
