@@ -41,13 +41,6 @@ def row(name: str, results: Any, whole: Any, notes: str) -> tuple[str, ...]:
     return (name, percent(found["found"]), *years, *shares, notes)
 
 
-def spread_out(records: Sequence[Any], limit: int | None) -> Sequence[Any]:
-    """At most `limit` records, evenly over all of them, as they are sorted by age."""
-    if limit is None or limit >= len(records):
-        return records
-    return [records[i * len(records) // limit] for i in range(limit)]
-
-
 def sampled(records: Sequence[Any], size: int | None) -> Sequence[Any]:
     """The first `size` records of one random order, seed 0; all in their own order where there are no more."""
     if size is None or size >= len(records):
@@ -66,7 +59,7 @@ def measure(arguments: argparse.Namespace) -> str:
 
     estimator = agewise.Estimator(arguments.model, engine_config=EngineConfig(threads=1))
     part = part_of_store(arguments.store, arguments.root, arguments.part)
-    records = spread_out(sampled(part, arguments.sample), arguments.limit)
+    records = common.spread_out(sampled(part, arguments.sample), arguments.limit)
     whole = run(records, arguments.root, estimator)
     rows = [row("none", whole, whole, "the picture is the crop")]
     asked = arguments.detectors or [info.name for info in detector_infos() if info.name != "none"]

@@ -65,8 +65,8 @@ def main() -> None:
     store = open_store(arguments.store)
     chosen = hash_split(store).validation
     truth, is_female = store.age_years[chosen], store.is_female[chosen] > 0.5
-    weights = members.alike(truth, is_female)
-    (base,), (run,) = (list(members.networks([place]).values()) for place in (arguments.base, arguments.run))
+    weights = members.alike(members.decades(truth), is_female)
+    base, run = members.network(arguments.base), members.network(arguments.run)
     crops: dict[tuple[str, str], Any] = {}
     for kind in ("whole", "aligned"):
         for how in ("clear", "jitter", "dark", "blur"):

@@ -41,7 +41,7 @@ def chosen(folder: Path, count: int) -> list[str]:
     paths = [source.path for source in list_sources([folder]).sources]
     if len(paths) < count:
         raise SystemExit(f"{folder} holds {len(paths)} pictures, {count} were asked for: give --images or --folder")
-    return [paths[i * len(paths) // count] for i in range(count)]
+    return list(common.spread_out(paths, count))
 
 
 def simple_loop(paths: Sequence[str], file: Path) -> float:

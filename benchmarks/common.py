@@ -44,6 +44,13 @@ def photo_rgb() -> Any:
     return cv2.resize(astronaut()[:384], PHOTO_SIZE_WH, interpolation=cv2.INTER_CUBIC)
 
 
+def spread_out(items: Sequence[Any], limit: int | None) -> Sequence[Any]:
+    """At most `limit` of them, evenly over all in their order; all where it is None."""
+    if limit is None or limit >= len(items):
+        return items
+    return [items[i * len(items) // limit] for i in range(limit)]
+
+
 def jpeg(image_rgb: Any, quality: int = 90) -> bytes:
     """A picture as the bytes of a JPEG file."""
     from PIL import Image

@@ -64,11 +64,34 @@ def _of_run(folder: Path) -> list[Any]:
     return [load_net(folder / "last.ckpt", net.name, net.architecture)]
 
 
-def alike(ages: Any, is_female: Any) -> Any:
-    """Weights (n,), summing to 1, under which all decades of age and both labels that occur count alike."""
+def network(model: str) -> Any:
+    """The only network of a file or a run."""
+    (net,) = networks([model]).values()
+    return net
+
+
+def served_crops(store: Any, kind: str, rows: Any, size: int) -> Any:
+    """Stored crops, "whole" or "aligned", as a network of that size sees them: uint8 RGB (n, size, size, 3)."""
     import numpy as np
 
-    cells = 2 * np.minimum(ages // 10, 8).astype(int) + is_female
+    from agewise_lab.training.augment import NO_AUGMENTATION, augment_crop
+
+    rng = np.random.default_rng(0)  # drawn from, and without effect
+    return np.stack([augment_crop(getattr(store, kind)[i], size, NO_AUGMENTATION, rng) for i in rows])
+
+
+def decades(ages: Any) -> Any:
+    """The decade of each age, int (n,), 80 and more as one."""
+    import numpy as np
+
+    return np.minimum(ages // 10, 8).astype(int)
+
+
+def alike(classes: Any, is_female: Any) -> Any:
+    """Weights (n,), summing to 1, under which all classes of age and both labels that occur count alike."""
+    import numpy as np
+
+    cells = 2 * classes + is_female
     share = np.bincount(cells)[cells]
     return 1 / share / (1 / share).sum()
 
@@ -103,21 +126,19 @@ def main() -> None:
     from agewise_lab.export.adjust import adjusted
     from agewise_lab.store.crops import open_store
     from agewise_lab.store.split import agreed_ages, hash_split
-    from agewise_lab.training.augment import NO_AUGMENTATION, augment_crop
 
     store = open_store(arguments.store)
     split = hash_split(store)
     chosen = split.validation
-    truth, is_female, rng = store.age_years[chosen], store.is_female[chosen] > 0.5, np.random.default_rng(0)
+    truth, is_female = store.age_years[chosen], store.is_female[chosen] > 0.5
     learned = agreed_ages(store)[split.train].astype(np.float64)
     nets = {name: adjusted(net, learned, arguments.adjust) for name, net in networks(arguments.models).items()}
-    weights = alike(truth, is_female)
+    weights = alike(decades(truth), is_female)
     lines = []
     for kind in ("whole", "aligned"):
         seen: dict[tuple[str, bool], Any] = {}
         for name, net in nets.items():
-            size = net.config.size
-            crops = np.stack([augment_crop(getattr(store, kind)[i], size, NO_AUGMENTATION, rng) for i in chosen])
+            crops = served_crops(store, kind, chosen, net.config.size)
             for mirrored in (False, True):
                 seen[name, mirrored] = answers(net, crops[:, :, ::-1] if mirrored else crops)
         for count in range(1, min(arguments.largest, len(nets)) + 1):

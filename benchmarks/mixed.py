@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,9 @@ def any_scene(rng: Any) -> scenes.Scene:
 
 
 def composed(
-    root: Path, paths: list[str], rows: list[int], sizes: set[int], count: int, seed: int
+    paths: list[str], rows: Sequence[int], sizes: set[int], count: int, seed: int
 ) -> tuple[list[int], dict[int, Any]]:
-    """Which of `rows` each found face shows, and the faces' crops of each size, uint8 RGB (n, size, size, 3)."""
+    """Which of `rows`, places in `paths`, each found face shows; crops by their size, uint8 RGB (n, size, size, 3)."""
     import numpy as np
 
     import agewise
@@ -52,7 +53,7 @@ def composed(
     detector, found = agewise.make_detector("mtcnn"), []
     crops: dict[int, list[Any]] = {size: [] for size in sizes}
     for row in rows:
-        rng, chip = np.random.default_rng((seed, row)), read_image(root / paths[row])
+        rng, chip = np.random.default_rng((seed, row)), read_image(paths[row])
         for _ in range(count):
             scene = any_scene(rng)
             picture, centre = scenes.compose(chip, scene, rng)
@@ -74,9 +75,7 @@ def figures(probs: Any, female: Any, truth: Any, is_female: Any) -> tuple[str, .
     years = decode.median(probs, np.arange(probs.shape[1], dtype=float))
     error, wanted = np.abs(years - truth), CLASSES.of_years(truth)
     off = np.abs(CLASSES.of_years(years) - wanted)
-    cells = 2 * wanted + is_female
-    weights = 1 / np.bincount(cells)[cells]
-    weights /= weights.sum()
+    weights = members.alike(wanted, is_female)
     shares = (off == 0, off <= 1, (female >= 0.5) == is_female)
     return (
         f"{error.mean():.2f}", f"{weights @ error:.2f}", *(f"{100 * weights @ share:.1f}" for share in shares),
@@ -108,35 +107,31 @@ def main() -> None:
     from agewise_lab.export.between import between
     from agewise_lab.store.crops import open_store
     from agewise_lab.store.split import agreed_ages, hash_split
-    from agewise_lab.training.augment import NO_AUGMENTATION, augment_crop
 
     nets = members.networks(arguments.models)
     if arguments.base is not None:
-        (base,), (run,) = (list(members.networks([place]).values()) for place in (arguments.base, arguments.run))
+        base, run = members.network(arguments.base), members.network(arguments.run)
         name = f"{Path(arguments.base).stem} to {Path(arguments.run).stem}"
         nets |= {f"{name}, {share:g}": between(base, run, share) for share in arguments.shares}
     store = open_store(arguments.store)
     split = hash_split(store)
     learned = agreed_ages(store)[split.train].astype(np.float64)
-    chosen = split.validation[np.argsort(store.age_years[split.validation], kind="stable")]
-    count = min(arguments.limit or len(chosen), len(chosen))
-    chosen = chosen[[i * len(chosen) // count for i in range(count)]]
-    paths, rng = [str(path) for path in store.name], np.random.default_rng(0)
+    by_age = split.validation[np.argsort(store.age_years[split.validation], kind="stable")]
+    chosen = common.spread_out(by_age.tolist(), arguments.limit)
     sizes = {net.config.size for net in nets.values()}
-    found, crops = composed(arguments.root, paths, chosen.tolist(), sizes, arguments.scenes, arguments.seed)
-    bare = {
-        size: np.stack([augment_crop(store.aligned[i], size, NO_AUGMENTATION, rng) for i in chosen]) for size in sizes
-    }
+    paths = [str(arguments.root / name) for name in store.name]
+    found, crops = composed(paths, chosen, sizes, arguments.scenes, arguments.seed)
+    bare = {size: members.served_crops(store, "aligned", chosen, size) for size in sizes}
     lines = []
     for name, net in nets.items():
         for share in arguments.adjust:
             other = adjusted(net, learned, share)
-            for kind, rows, seen in (("bare", chosen, bare), ("composed", np.array(found), crops)):
+            for kind, rows, seen in (("bare", chosen, bare), ("composed", found, crops)):
                 answers = members.answers(other, seen[net.config.size])
                 numbers = figures(*answers, store.age_years[rows], store.is_female[rows] > 0.5)
                 lines.append((name, f"{share:g}", kind, *numbers))
-    made = count * arguments.scenes
-    about = f"{count} faces of UTKFace's validation part, {made} pictures, {100 * len(found) / made:.1f} % found."
+    made = len(chosen) * arguments.scenes
+    about = f"{len(chosen)} faces of UTKFace's validation part, {made} pictures, {100 * len(found) / made:.1f} % found."
     text = f"{common.machine()}\n\n{about}\n\n{common.table(HEAD, lines)}"
     print(text)
     if arguments.markdown:

@@ -132,8 +132,8 @@ def measure(arguments: argparse.Namespace) -> str:
 
     estimator = agewise.Estimator(arguments.model)
     part = part_of_store(arguments.store, arguments.root, arguments.part)
-    count = min(arguments.limit, len(part))
-    records = [part[i * len(part) // count] for i in range(count)]
+    records = common.spread_out(part, arguments.limit)
+    count = len(records)
     bare = run(records, arguments.root, estimator)
     chips = [read_image(arguments.root / record.path) for record in records]
     detector = agewise.make_detector("mtcnn", min_face=20)

@@ -20,12 +20,6 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "evaluation-measures.md"
 HEAD = ("change", "level", "whole: mean change", "signed", "MAE", "aligned: mean change", "signed", "MAE")
 
 
-def spread_out(records: Sequence[Any], limit: int) -> Sequence[Any]:
-    """At most `limit` records, evenly over all of them, as they are sorted by age."""
-    count = min(limit, len(records))
-    return [records[i * len(records) // count] for i in range(count)]
-
-
 def pictures(records: Sequence[Any], root: Path, detector: Any) -> Iterator[tuple[Any, Any]]:
     """Pictures with their faces; without a detector the whole picture is the face."""
     from agewise.detect import make_detector
@@ -67,7 +61,7 @@ def measure(arguments: argparse.Namespace) -> str:
     estimator = agewise.Estimator(arguments.model, engine_config=EngineConfig(threads=1))
     detector = agewise.make_detector("mtcnn", engine_config=EngineConfig(threads=1))
     part = part_of_store(arguments.store, arguments.root, arguments.part)
-    chosen = spread_out(part, arguments.limit)
+    chosen = common.spread_out(part, arguments.limit)
     records = found(chosen, arguments.root, detector)
     truths = np.array([record.age_years for record in records])
     curves, notes = [], []

@@ -33,7 +33,8 @@ class AugmentConfig:
         grey: probability of no colour.
         low_resolution: probability of shrinking (to 20-75 % of the side) and enlarging again.
         few_pixels: probability of a small face: cut at 25-100 % of the side, blurred, darkened, given noise and JPEG at
-            that size, as a camera and a file do it, and enlarged last, as a small face is for a network.
+            that size, as a camera and a file do it, and enlarged last, as a small face is for a network. `blur_sigma`
+            keeps its share of the face, a motion blur its pixels.
         blur: probability of a Gaussian blur or a motion blur.
         blur_sigma: least and largest standard deviation of the Gaussian one, in pixels of the training crop.
         dark: probability of little light, 15-80 % of it, before the sensor's noise.
@@ -106,8 +107,8 @@ def _geometry(config: AugmentConfig, rng: np.random.Generator, side: int) -> Flo
     return np.concatenate([linear / side, (0.5 + shift - linear @ [0.5, 0.5])[:, None]], axis=1)
 
 
-def _degrade(image: UInt8Array, config: AugmentConfig, rng: np.random.Generator, scale: float = 1.0) -> UInt8Array:
-    """Low resolution and blur, whose standard deviations are multiplied by `scale`."""
+def _degrade(image: UInt8Array, config: AugmentConfig, rng: np.random.Generator, scale: float) -> UInt8Array:
+    """Low resolution and blur; the standard deviation of the Gaussian one is multiplied by `scale`."""
     side = image.shape[0]
     if rng.random() < config.low_resolution:
         small = max(16, int(side * rng.uniform(0.2, 0.75)))
