@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agewise.card import AgeSpec, Calibration, DensityTable, IntervalTable, SureTable
+from agewise.decode import interval_of
 from agewise.density import class_spans, true_masses
 from agewise.types import FloatArray
 from agewise.verdicts import VerifyTable
@@ -148,6 +149,7 @@ def label_conditional(scores: FloatArray, truths: FloatArray, edges: tuple[float
 
 
 def _interval_tables(faces: Labelled, level: float) -> list[IntervalTable]:
+    """One of each kind, the served one in both units: of the spread first, and last in years."""
     errors = np.abs(faces.years - faces.truths)
     scores = errors / np.maximum(faces.std_years, _FLOOR)
     by_truth = merged_edges(faces.truths, TRUE_EDGES, _LEAST_TRUE)
@@ -156,6 +158,7 @@ def _interval_tables(faces: Labelled, level: float) -> list[IntervalTable]:
         ("mondrian", True, lambda: _in_bands(scores, faces.years, merged_edges(faces.years), level)),
         ("normalised", True, lambda: _in_bands(scores, faces.years, (), level)),
         ("plain", False, lambda: _in_bands(errors, faces.years, (), level)),
+        ("label-conditional", False, lambda: label_conditional(errors, faces.truths, by_truth, level)),
     ]
     tables = []
     for kind, normalised, make in makers:
@@ -172,6 +175,25 @@ def _interval_tables(faces: Labelled, level: float) -> list[IntervalTable]:
         }
         tables.append(IntervalTable.model_validate(fields))
     return tables
+
+
+def mean_width(faces: Labelled, table: IntervalTable) -> float:
+    """Mean width in years of the intervals that a table gives these faces."""
+    pairs = zip(faces.years.tolist(), faces.std_years.tolist(), strict=True)
+    return float(np.mean([high - low for low, high in (interval_of(*pair, table) for pair in pairs)]))
+
+
+def _in_the_narrower_unit(faces: Labelled, tables: Sequence[Sequence[IntervalTable]]) -> tuple[IntervalTable, ...]:
+    """Of each level's `_interval_tables` one of each kind: at all levels the served one in the unit of the narrower.
+
+    A spread that says nothing of a face's error, as that of SSR-Net's stages, only makes intervals wider: the unit is
+    then the year. It is chosen on the faces that the tables are of, one of two, once for all levels, so that a higher
+    level's interval holds a lower one's.
+    """
+    by_spread, in_years = (sum(mean_width(faces, level[i]) for level in tables) for i in (0, -1))
+    if by_spread <= in_years:
+        return tuple(table for level in tables for table in level[:-1])
+    return tuple(table for level in tables for table in (level[-1], *level[1:-1]))
 
 
 def _density_table(faces: Labelled, spec: AgeSpec, level: float) -> DensityTable | None:
@@ -194,7 +216,8 @@ def calibrate(
     count: int | None = None,
     date: str | None = None,
 ) -> Calibration:
-    """All tables of a card. Intervals are served from the bands of the true age ("label-conditional").
+    """All tables of a card. Intervals are served from the bands of the true age ("label-conditional"), in units of the
+    spread, or of years where those are narrower.
 
     Args:
         faces: that the model did not learn from.
@@ -210,7 +233,7 @@ def calibrate(
     sets = [_density_table(faces, spec, level) for level in levels]
     return Calibration(
         data=data,
-        intervals=tuple(table for level in levels for table in _interval_tables(faces, level)),
+        intervals=_in_the_narrower_unit(faces, [_interval_tables(faces, level) for level in levels]),
         served="label-conditional",
         sets=tuple(table for table in sets if table is not None),
         faces=len(faces.truths) if count is None else count,

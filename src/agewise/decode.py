@@ -422,14 +422,28 @@ def interval(
     Source: Papadopoulos et al., «Inductive Confidence Machines for Regression», ECML 2002; in bands («Mondrian»,
     «label-conditional»): Vovk, Gammerman, Shafer, «Algorithmic Learning in a Random World», 2005, section 4.5.
     """
+    return interval_of(years, std_years, table_of(calibration, level, kind))
+
+
+def table_of(calibration: Calibration, level: float, kind: IntervalKind | None = None) -> IntervalTable:
+    """The table of that level and kind, by default of the kind that is served.
+
+    Raises:
+        ModelError: the card has none.
+    """
     chosen = kind or calibration.served
     table = next((t for t in calibration.intervals if t.kind == chosen and abs(t.level - level) < 1e-9), None)
     if table is None:
         known = ", ".join(f"{table.level:g}" for table in calibration.intervals if table.kind == chosen) or "none"
         what = "interval" if kind is None else f"{kind} interval"
         raise ModelError(f"the card has no {what} of level {level:g}; it has {known}")
+    return table
+
+
+def interval_of(years: float, std_years: float, table: IntervalTable) -> tuple[float, float]:
+    """`interval` by one table."""
     unit = max(std_years, table.spread_floor) if table.normalised else 1.0
-    if chosen == "label-conditional":
+    if table.kind == "label-conditional":
         low, high = _around_bands(years, unit, table)
     else:
         radius = table.radii[bisect.bisect_right(table.edges, years)] * unit

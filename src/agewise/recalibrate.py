@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from agewise.analyzer import Analyzer
-from agewise.calibrate import Labelled, calibrate, fit_temperature
-from agewise.card import Calibration, Figure, ModelCard
-from agewise.decode import interval
+from agewise.calibrate import Labelled, calibrate, fit_temperature, mean_width
+from agewise.card import Figure, ModelCard
+from agewise.decode import table_of
 from agewise.errors import CalibrationError, ImageError
 from agewise.estimate.golden import write_card
 from agewise.labels import LabelledPhoto
@@ -111,14 +111,8 @@ def recalibrate(
         skipped=skipped,
         held_before=float(held.mean()) if known else None,
         width_before=float(np.diff(intervals, axis=1).mean()) if known else None,
-        width_after=_width(faces, calibration, predictions[0].interval_level or LEVEL),
+        width_after=mean_width(faces, table_of(calibration, predictions[0].interval_level or LEVEL)),
     )
-
-
-def _width(faces: Labelled, calibration: Calibration, level: float) -> float:
-    """Mean width in years of the intervals that these faces get now."""
-    pairs = zip(faces.years.tolist(), faces.std_years.tolist(), strict=True)
-    return float(np.mean([high - low for low, high in (interval(*pair, calibration, level) for pair in pairs)]))
 
 
 def _predict(

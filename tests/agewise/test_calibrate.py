@@ -20,6 +20,7 @@ from agewise.calibrate import (
     fit_sure,
     fit_temperature,
     label_conditional,
+    mean_width,
     merged_edges,
 )
 from agewise.card import Calibration, ExpectationAge, GenderSpec, IntervalKind, RegressionAge
@@ -134,6 +135,32 @@ def test_the_interval_goes_around_all_ages_that_are_in(calibration: Calibration)
     assert decode.interval(-3.0, 1.0, by_hand, 0.9) == (-3.0, 0.0), "holds the estimate"
     narrow = table.model_copy(update={"radii": (0.0, 0.0)})
     assert decode.interval(40.0, 1.0, by_hand.model_copy(update={"intervals": (narrow,)}), 0.9) == (40.0, 40.0)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_spread_that_says_nothing_is_left_out(level: float) -> None:
+    """Errors of 4 years on average whatever the spread says: intervals in years hold as much, and are narrower."""
+    rng = np.random.default_rng(3)
+    truths = rng.integers(20, 90, 12_000).astype(np.float64)
+    years = truths + rng.laplace(0.0, 4.0, 12_000)
+    faces = Labelled(years=years, std_years=rng.uniform(2, 20, 12_000), truths=truths)
+    half, rest = (
+        Labelled(years=faces.years[rows], std_years=faces.std_years[rows], truths=faces.truths[rows])
+        for rows in (np.arange(12_000) < 6_000, np.arange(12_000) >= 6_000)
+    )
+    calibration = calibrate(half, AGES, "x")
+    served = decode.table_of(calibration, level)
+    assert not any(t.normalised for t in calibration.intervals if t.kind == "label-conditional"), "at all levels alike"
+    assert served.radii[-1] == pytest.approx(-4 * np.log(1 - level), rel=0.1)  # of Laplace's errors
+    assert held(rest, calibration, level).mean() == pytest.approx(level, abs=0.015)
+    assert mean_width(rest, served) < 0.85 * mean_width(rest, decode.table_of(calibration, level, "normalised"))
+
+
+def test_mean_width_is_that_of_the_intervals(calibration: Calibration, fresh: Labelled) -> None:
+    for kind in KINDS:
+        pairs = zip(fresh.years.tolist(), fresh.std_years.tolist(), strict=True)
+        widths = [high - low for low, high in (decode.interval(*pair, calibration, 0.8, kind) for pair in pairs)]
+        assert mean_width(fresh, decode.table_of(calibration, 0.8, kind)) == pytest.approx(np.mean(widths))
 
 
 # ---------------------------------------------------------------- tables
