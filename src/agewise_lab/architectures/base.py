@@ -87,6 +87,10 @@ class Backbone(nn.Module):
     def forward(self, image_B3HW: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def seen_by(self, task: Literal["age", "gender"], features_BF: Tensor) -> Tensor:
+        """The features that a task's head sees, (n, feature_count): all of them."""
+        return features_BF
+
     def groups(self) -> dict[str, list[nn.Module]]:
         """The children in the order of their definition, as "stem" and "trunk": what freezing schedules name."""
         children = list(self.named_children())
@@ -101,6 +105,34 @@ class Backbone(nn.Module):
             group: [weight for module in modules for weight in module.parameters()]
             for group, modules in self.groups().items()
         }
+
+
+class Apart(Backbone):
+    """A trunk for each task, as where age and gender are two networks; of one shape, in one file.
+
+    Its features are the age's trunk's and then the gender's, of which each head sees its own. `feature_count`, and what
+    else a head is built by (SSR-Net's `feature_pairs`), is that of one trunk.
+
+    Args:
+        trunks: for the age and for gender, two of one kind.
+    """
+
+    def __init__(self, trunks: tuple[Backbone, Backbone]) -> None:
+        super().__init__()
+        self.age, self.gender = trunks
+        self.input, self.feature_count = self.age.input, self.age.feature_count
+        if hasattr(self.age, "feature_pairs"):
+            self.feature_pairs = self.age.feature_pairs
+
+    def forward(self, image_B3HW: Tensor) -> Tensor:
+        return torch.cat([self.age(image_B3HW), self.gender(image_B3HW)], dim=1)
+
+    def seen_by(self, task: Literal["age", "gender"], features_BF: Tensor) -> Tensor:
+        return features_BF.split(self.feature_count, dim=1)[0 if task == "age" else 1]
+
+    def groups(self) -> dict[str, list[nn.Module]]:
+        age, gender = self.age.groups(), self.gender.groups()
+        return {name: [*modules, *gender[name]] for name, modules in age.items()}
 
 
 @runtime_checkable
@@ -161,12 +193,17 @@ class AgeGenderNet(nn.Module):
 
     def forward(self, image_B3HW: Tensor) -> Outputs:
         """Normalised images → the outputs of all heads by name."""
-        features = self.backbone(image_B3HW)
+        return self.answers(self.backbone(image_B3HW))
+
+    def answers(self, features_BF: Tensor) -> Outputs:
+        """The backbone's features → the outputs of all heads by name."""
         outputs: Outputs = {}
-        for head in self.heads:
-            given = head(features)
-            assert not outputs.keys() & given.keys(), "two heads give outputs of one name"
-            outputs |= given
+        tasks: tuple[tuple[Literal["age", "gender"], Any], ...] = (("age", self.age_head), ("gender", self.gender_head))
+        for task, head in tasks:
+            if head is not None:
+                given = head(self.backbone.seen_by(task, features_BF))
+                assert not outputs.keys() & given.keys(), "two heads give outputs of one name"
+                outputs |= given
         return outputs
 
     def served(self, image_B3HW: Tensor) -> Outputs:

@@ -98,6 +98,7 @@ class Degraded:
         covered: whether the interval holds the truth.
         width: of the interval.
         quality: of the picture.
+        answered: whether the model judges it.
     """
 
     degradation: str
@@ -107,6 +108,7 @@ class Degraded:
     covered: bool = False
     width: float = math.nan
     quality: Quality | None = None
+    answered: bool = False
 
 
 def run_degraded(
@@ -136,6 +138,7 @@ def run_degraded(
                 low <= record.age_years <= high,
                 high - low,
                 prediction.quality,
+                prediction.answered,
             )
 
 

@@ -40,7 +40,7 @@ from agewise_lab.export.between import between
 from agewise_lab.export.ensemble import Ensemble
 from agewise_lab.export.manifest import embed
 from agewise_lab.export.measured import GOLDEN_SEED, Faces, measured_card
-from agewise_lab.export.onnx_model import store_as_int8, to_onnx, with_card
+from agewise_lab.export.onnx_model import store_as_float16, store_as_int8, to_onnx, with_card
 from agewise_lab.export.promises import Network, promises_of, years_in_torch
 from agewise_lab.store.crops import CropStore, open_store
 from agewise_lab.store.split import Split, agreed_ages, hash_split
@@ -50,7 +50,7 @@ from agewise_lab.training.origins import origins_of
 from agewise_lab.training.plain import from_plain
 from agewise_lab.training.teacher import averaged_weights, check_file, shape_of
 
-_INT8_FROM_BYTES = 500_000  # SSR-Net, 0.19 MB in float32, is .35 years off at worst as int8
+_INT8_FROM_BYTES = 500_000  # of float32; smaller ones are stored as float16: SSR-Net is .35 years off at worst as int8
 _HALF_BELOW = 40_000  # of a recognition network: the kernels of its first stages, which int8 hurts (docs/research/0007)
 
 
@@ -124,10 +124,10 @@ def largest_difference(net: Network, data: bytes, crops: UInt8Array) -> float:
 
 
 def _stored(net: Network) -> onnx.ModelProto:
-    """The network as it ships: weights as int8, unless it is small already and rounding costs more than it saves."""
+    """The network as it ships: weights as int8, or as float16 where int8 costs more than it saves."""
     model = to_onnx(net)
     if model.ByteSize() < _INT8_FROM_BYTES:
-        return model
+        return store_as_float16(model)
     is_deep = any(isinstance(module, RecognitionNet) for module in net.modules())
     return store_as_int8(model, half_below=_HALF_BELOW if is_deep else 0)
 

@@ -13,6 +13,7 @@ from agewise_lab.recipes.agewise_m import (
     agewise_m_recognition_calm,
     agewise_m_recognition_on,
     agewise_m_small,
+    agewise_m_small_on,
     agewise_m_steady,
     agewise_m_taught,
     agewise_m_taught_on,
@@ -22,6 +23,7 @@ from agewise_lab.recipes.agewise_m import (
 from agewise_lab.recipes.agewise_s import (
     agewise_s,
     agewise_s_112,
+    agewise_s_112_consistent,
     agewise_s_112_on,
     agewise_s_112_small,
     agewise_s_112_steady,
@@ -29,7 +31,7 @@ from agewise_lab.recipes.agewise_s import (
     agewise_s_steady,
     agewise_s_taught,
 )
-from agewise_lab.recipes.agewise_ssr import agewise_ssr
+from agewise_lab.recipes.agewise_ssr import agewise_ssr, agewise_ssr_taught
 from agewise_lab.recipes.baselines import BASELINES
 from agewise_lab.recipes.dex import dex
 from agewise_lab.recipes.resnet import resnet_18
@@ -56,6 +58,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "agewise-s-112-steady": agewise_s_112_steady,
     "agewise-s-112-small": agewise_s_112_small,
     "agewise-s-112-on": agewise_s_112_on,
+    "agewise-s-112-consistent": agewise_s_112_consistent,
     "agewise-m": agewise_m,
     "agewise-m-recognition": agewise_m_recognition,
     "agewise-m-recognition-on": agewise_m_recognition_on,
@@ -64,9 +67,11 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "agewise-m-steady": agewise_m_steady,
     "agewise-m-taught-on": agewise_m_taught_on,
     "agewise-m-small": agewise_m_small,
+    "agewise-m-small-on": agewise_m_small_on,
     "recognition-teacher": recognition_teacher,
     "recognition-teacher-on": recognition_teacher_on,
     "agewise-ssr": agewise_ssr,
+    "agewise-ssr-taught": agewise_ssr_taught,
     "ssrnet-imdb": ssrnet_imdb,
     "ssrnet-wiki": ssrnet_wiki,
     "ssrnet-morph2": ssrnet_morph2,

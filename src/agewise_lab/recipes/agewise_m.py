@@ -216,3 +216,12 @@ def agewise_m_small() -> TrainConfig:
         calm=0.15,
         second=SMALL_SECOND_VIEW,
     )
+
+
+def agewise_m_small_on() -> TrainConfig:
+    """That run goes on, for longer.
+
+    Meant for `start=RUN` of agewise-m-small, and its teachers: docs/research/0011 says where they are.
+    """
+    before = agewise_m_small()
+    return replace(before, name="agewise-m-small-on", nets=changed_net(before, learning_rate=8e-4), epochs=18, seed=94)

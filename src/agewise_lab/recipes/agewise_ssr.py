@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from agewise_lab.recipes._parts import changed_net
 from agewise_lab.training.augment import AugmentConfig
 from agewise_lab.training.config import (
     HeadConfig,
@@ -40,4 +43,21 @@ def agewise_ssr() -> TrainConfig:
         calm=0.25,
         mixup=0.0,
         ema=0.999,
+    )
+
+
+def agewise_ssr_taught() -> TrainConfig:
+    """The same with a trunk for each task, as published, and a teacher.
+
+    Meant for `--teacher agewise-s.onnx` of version 4.1, `--distill 0.7 --one-answer`: docs/research/0011.
+    """
+    first = agewise_ssr()
+    (net,) = first.nets
+    assert isinstance(net.architecture, ModelConfig)
+    return replace(
+        first,
+        name="agewise-ssr-taught",
+        nets=changed_net(first, architecture=replace(net.architecture, apart=True)),
+        epochs=60,
+        seed=101,
     )

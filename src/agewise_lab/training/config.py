@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -33,12 +34,14 @@ class ModelConfig:
         backbone: one of `agewise_lab.architectures.registry`'s.
         size: side of the crops that it is served with, in pixels.
         options: of the backbone, by name.
+        apart: each task has a backbone of its own, as where age and gender are two networks; else they share one.
         age, gender: the heads; None for a network of the other task alone.
     """
 
     backbone: str
     size: int
     options: dict[str, Any] = field(default_factory=dict)
+    apart: bool = False
     age: HeadConfig | None = None
     gender: HeadConfig | None = None
 
@@ -188,6 +191,8 @@ class TrainConfig:
         second: augmentation of a second crop of each face, about the place of the first one: what moves the face is
             added to the first one's, the rest is its own, weakened as `augment` is. The networks learn from both crops;
             a teacher answers for the first (Sohn et al.: «FixMatch», 2020). Of agewise-s and agewise-m.
+        second_taught: what a frozen teacher says of the second crop: "first", its answer for the first one, or "own",
+            one for the second itself (Beyer et al. 2022), where the teacher knows such crops.
         mixup: probability that a batch is mixed (Zhang et al. 2018), with Beta(alpha, alpha), for both tasks.
         mixup_alpha: alpha.
         ema: decay of the average of the weights, a step; 0 for none.
@@ -224,6 +229,7 @@ class TrainConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     calm: float = 0.15
     second: AugmentConfig | None = None
+    second_taught: Literal["first", "own"] = "first"
     mixup: float = 0.2
     mixup_alpha: float = 0.3
     ema: float = 0.998
@@ -246,34 +252,39 @@ class TrainConfig:
             raise ValueError(f"{self.name}: a run trains at least one network, got none")
         if all(net.frozen is not None for net in self.nets):
             raise ValueError(f"{self.name}: a run trains at least one network, but all of its networks are frozen")
-        seen: set[str] = set()
+        seen: dict[str, NetConfig] = {}
         for net in self.nets:
             if net.name in seen:
                 raise ValueError(f"two networks are named {net.name!r}: each needs a name of its own")
             if classes_of(net.architecture) != classes_of(self.nets[0].architecture):
                 raise ValueError(f"{net.name}: all networks of a run have the same age classes")
-            for teacher in net.teachers:
-                if teacher not in seen:
-                    raise ValueError(f"{net.name}: teacher {teacher!r} must stand before it among {sorted(seen)}")
+            _check_teachers(net, seen)
             self._check_kind(net)
-            seen.add(net.name)
+            seen[net.name] = net
         shares = [share for share, _ in self.sizes]
         if not shares or shares != sorted(set(shares)) or shares[-1] != 1.0:
             raise ValueError(f"the shares of sizes must rise and end at 1.0, got {self.sizes}")
-        if self.consistency_weight < 0 or (self.consistency_weight > 0 and self.second is None):
-            raise ValueError(
-                f"{self.name}: consistency_weight is 0 or more, and weighs how far a face's two crops are apart; "
-                f"got {self.consistency_weight} with second={self.second}"
-            )
+        self._check_second()
         if self.epochs < 1 or self.batch < 1 or self.check_every < 1:
             raise ValueError(
                 f"epochs, batch and check_every are 1 or more, got {self.epochs}, {self.batch} and {self.check_every}"
             )
 
+    def _check_second(self) -> None:
+        if self.consistency_weight < 0 or (self.consistency_weight > 0 and self.second is None):
+            raise ValueError(
+                f"{self.name}: consistency_weight is 0 or more, and weighs how far a face's two crops are apart; "
+                f"got {self.consistency_weight} with second={self.second}"
+            )
+        if self.second_taught == "own" and self.second is None:
+            raise ValueError(f"{self.name}: there is no second crop for second_taught='own': give the run a `second`")
+
     def _check_kind(self, net: NetConfig) -> None:
         by_name = isinstance(net.architecture, ModelConfig)
-        if by_name and (net.teachers or net.frozen is not None):
-            raise ValueError(f"{net.name}: networks by name neither teach nor are taught")
+        if by_name and net.frozen is not None:
+            raise ValueError(f"{net.name}: networks by name do not teach")
+        if by_name and net.hint:
+            raise ValueError(f"{net.name}: networks by name learn answers, not features; leave `hint` out")
         if by_name and self.second is not None:
             raise ValueError(f"{net.name}: networks by name learn from one crop of a face; leave `second` out")
         if not by_name and (self.freeze or self.task_weights != "fixed"):
@@ -318,3 +329,11 @@ class TrainConfig:
 def classes_of(architecture: CompactConfig | RecognitionConfig | ModelConfig) -> int:
     """Ages that a network tells apart; 101 for those by name, whose heads stand for themselves."""
     return 101 if isinstance(architecture, ModelConfig) else architecture.ages
+
+
+def _check_teachers(net: NetConfig, before: Mapping[str, NetConfig]) -> None:
+    for teacher in net.teachers:
+        if teacher not in before:
+            raise ValueError(f"{net.name}: teacher {teacher!r} must stand before it among {sorted(before)}")
+        if isinstance(before[teacher].architecture, ModelConfig):
+            raise ValueError(f"{net.name}: networks by name do not teach, so {teacher!r} cannot be its teacher")

@@ -31,7 +31,7 @@ Labels = dict[str, Tensor]
 
 
 class Answer(NamedTuple):
-    """What a network says of a batch, for its students.
+    """What a network says of a batch, for its students: of n crops, or of n and the n second crops after them.
 
     Args:
         age: logits (n, ages).
@@ -42,6 +42,14 @@ class Answer(NamedTuple):
     age: Tensor
     gender: Tensor
     pooled: Tensor | None = None
+
+    def of(self, which: int, count: int) -> Answer:
+        """Of the first (0) or the second (1) `count` crops; of the first where it was asked for them alone."""
+        start = which * count if len(self.age) > count else 0
+        age, gender, pooled = (None if x is None else x[start : start + count] for x in self)
+        assert age is not None
+        assert gender is not None
+        return Answer(age, gender, pooled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,11 @@ class Mixed:
     share: Tensor | float = 1.0
     other: Tensor | None = None
     second: Tensor | None = None
+
+    @property
+    def crops(self) -> Tensor:
+        """The crops, (n, 3, s, s), and after them the second ones, where there are any."""
+        return self.image if self.second is None else torch.cat([self.image, self.second])
 
     def mix(self, values: Tensor) -> Tensor:
         """Numbers of faces, mixed as their pictures are."""
@@ -110,6 +123,17 @@ def mean_of_known(values_B: Tensor) -> Tensor:
     return torch.where(known, values_B, 0.0).sum() / known.sum().clamp(min=1)
 
 
+def _share(distill: float, progress: float) -> float:
+    """The weight of a teacher's answers: ever more in the first tenth of the run."""
+    return distill * min(1.0, progress / 0.1)
+
+
+def _estimated(answer: Answer) -> Labels:
+    """What a teacher's answer says, as labels: the medians of its ages, its probabilities of female."""
+    ages = torch.arange(answer.age.shape[1], dtype=torch.float32, device=answer.age.device)
+    return {"age": median_age(answer.age.detach(), ages), "is_female": torch.softmax(answer.gender.detach(), 1)[:, 0]}
+
+
 class CompactLearner:
     """Networks with agewise's two heads: label distributions, the expectation, and a teacher's answers."""
 
@@ -120,8 +144,7 @@ class CompactLearner:
 
     def learn(self, net: nn.Module, mixed: Mixed, progress: float, teacher: Answer | None) -> Learned:
         assert isinstance(net, TwoHeadNet)
-        crops = mixed.image if mixed.second is None else torch.cat([mixed.image, mixed.second])
-        pooled = net.pooled(crops.contiguous(memory_format=torch.channels_last)).float()
+        pooled = net.pooled(mixed.crops.contiguous(memory_format=torch.channels_last)).float()
         count = len(mixed.image)
         ages, genders = (x.float().split(count) for x in net.heads(pooled))
         age, gender, pooled_BF = ages[0], genders[0], pooled[:count]
@@ -136,7 +159,8 @@ class CompactLearner:
         gender_BG = torch.stack([mixed.mix(female_B), 1 - mixed.mix(female_B)], dim=1)
         labels = age_BA, mixed.mix(years_B), gender_BG, gender_weight(years_B)
         losses = [
-            self.loss(logits, *labels, progress=progress, teacher=teacher) for logits in zip(ages, genders, strict=True)
+            self.loss(logits, *labels, progress=progress, teacher=None if teacher is None else teacher.of(which, count))
+            for which, logits in enumerate(zip(ages, genders, strict=True))
         ]
         loss, apart = torch.stack(losses).mean(), None
         if mixed.second is not None:
@@ -166,7 +190,7 @@ class CompactLearner:
         gender_loss = (weight_B * soft_cross_entropy(gender, gender_BG)).mean()
         far = (expected_age(age, self._class_ages) - age_B.clamp(max=float(self._class_ages[-1]))).abs().mean()
         if teacher is not None:
-            share = self._net.distill * min(1.0, progress / 0.1)
+            share = _share(self._net.distill, progress)
             of_age, of_gender = (torch.softmax(x.detach(), dim=1) for x in teacher[:2])
             divergence = (1 - share) * divergence + share * 2 * soft_cross_entropy(age, of_age).mean()
             gender_loss = (1 - share) * gender_loss + share * soft_cross_entropy(gender, of_gender).mean()
@@ -180,16 +204,28 @@ class CompactLearner:
 
 
 class HeadsLearner:
-    """Networks by name: each head has its loss, and a mixture costs what its two pictures cost."""
+    """Networks by name: each head has its loss, and a mixture costs what its two pictures cost.
 
-    def __init__(self, weights: dict[str, float], uncertainty: UncertaintyWeights | None) -> None:
-        self._weights, self._uncertainty = weights, uncertainty
+    What a teacher estimates is a second label of each picture, as exact as a head's loss takes it: an age in years and
+    a probability of «female».
+    """
+
+    def __init__(self, net: NetConfig, uncertainty: UncertaintyWeights | None) -> None:
+        assert isinstance(net.architecture, ModelConfig)
+        heads = {"age": net.architecture.age, "gender": net.architecture.gender}
+        self._weights = {task: head.weight for task, head in heads.items() if head is not None}
+        self._distill, self._uncertainty = net.distill, uncertainty
 
     def learn(self, net: nn.Module, mixed: Mixed, progress: float, teacher: Answer | None) -> Learned:
         assert isinstance(net, AgeGenderNet)
-        assert teacher is None
         outputs = _outputs(net, mixed.image)
         parts = {task: self._of_task(head, outputs, mixed) for task, head in _heads(net).items()}
+        if teacher is not None:
+            share, taught = _share(self._distill, progress), _estimated(teacher)
+            parts = {
+                task: (1 - share) * parts[task] + share * head.loss(outputs, taught).mean()  # type: ignore[operator]
+                for task, head in _heads(net).items()
+            }
         loss = weighted(parts, self._weights) if self._uncertainty is None else self._uncertainty(parts)
         error = None
         if net.age_head is not None:
@@ -217,7 +253,7 @@ def _outputs(net: AgeGenderNet, image: Tensor) -> Outputs:
     """All heads' outputs. The heads work in float32 whatever the run's precision: three digits are no age."""
     features = net.backbone(net.input.normalise(image * 255).contiguous(memory_format=torch.channels_last)).float()
     with torch.autocast(image.device.type, enabled=False):
-        return {name: value for head in net.heads for name, value in head(features).items()}
+        return net.answers(features)
 
 
 def _heads(net: AgeGenderNet) -> dict[str, nn.Module]:
@@ -229,5 +265,4 @@ def learner_of(net: NetConfig, config: TrainConfig, uncertainty: UncertaintyWeig
     """The learner of a network; with learned weights of its tasks where the run asks for them."""
     if not isinstance(net.architecture, ModelConfig):
         return CompactLearner(net, config)
-    heads = {"age": net.architecture.age, "gender": net.architecture.gender}
-    return HeadsLearner({task: head.weight for task, head in heads.items() if head is not None}, uncertainty)
+    return HeadsLearner(net, uncertainty)

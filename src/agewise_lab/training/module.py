@@ -94,11 +94,12 @@ class AgeGenderModule(lightning.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         mixed = self.mixed(batch)
+        asked = mixed.crops if self.config.second_taught == "own" else mixed.image
         answers: dict[str, Answer] = {}
         total = torch.zeros((), device=mixed.image.device)
         for net in self.config.trained:
             teacher = self._drawn(net.teachers)
-            answer = None if teacher is None else self._answer_of(teacher, mixed.image, answers)
+            answer = None if teacher is None else self._answer_of(teacher, asked, answers)
             learner = learner_of(net, self.config, self._uncertainty_of(net.name))
             learned = learner.learn(self.nets[net.name], mixed, self.global_step / self.steps, answer)
             if learned.answer is not None:
@@ -141,7 +142,8 @@ class AgeGenderModule(lightning.LightningModule):
         if pair not in self.hints or own is None or own.pooled is None or teachers is None or teachers.pooled is None:
             return None
         with torch.autocast(own.pooled.device.type, enabled=False):
-            target = (teachers.pooled - teachers.pooled.mean(0)) / (teachers.pooled.std(0) + 1e-6)
+            seen = teachers.pooled[: len(own.pooled)]
+            target = (seen - seen.mean(0)) / (seen.std(0) + 1e-6)
             return nn.functional.mse_loss(self.hints[pair](own.pooled), target)
 
     def _uncertainty_of(self, name: str) -> UncertaintyWeights | None:

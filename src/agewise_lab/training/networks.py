@@ -27,6 +27,7 @@ def make_network(architecture: CompactConfig | RecognitionConfig | ModelConfig) 
         architecture.backbone,
         age=_name(architecture.age),
         gender=_name(architecture.gender),
+        apart=architecture.apart,
         backbone_options={**architecture.options, "size": architecture.size},
         age_options=_options(architecture.age),
         gender_options=_options(architecture.gender),

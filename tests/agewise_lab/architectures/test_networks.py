@@ -248,6 +248,29 @@ def test_a_network_without_a_head_is_refused() -> None:
         AgeGenderNet(build_backbone("ssrnet"))
 
 
+def test_tasks_apart_see_trunks_of_their_own() -> None:
+    torch.manual_seed(0)
+    heads = {"age": "soft-stagewise", "gender": "two-way"}
+    net, one = build_net("ssrnet", apart=True, **heads).eval(), build_net("ssrnet", **heads)
+    trunk = sum(weight.numel() for weight in one.backbone.parameters())
+    assert sum(weight.numel() for weight in net.parameters()) == trunk + sum(w.numel() for w in one.parameters())
+    assert net.backbone.parameter_groups().keys() == {"stem", "trunk"}
+    assert sum(len(group) for group in net.backbone.parameter_groups().values()) == len(list(net.backbone.parameters()))
+    image = torch.rand(2, 3, 64, 64) * 255
+    with torch.inference_mode():
+        before = net(image)
+        for weight in net.backbone.gender.parameters():  # type: ignore[union-attr]
+            weight.add_(0.1)
+        after = net(image)
+    for name, value in before.items():
+        assert torch.equal(value, after[name]) == name.startswith("age_")
+
+
+def test_one_task_cannot_be_apart() -> None:
+    with pytest.raises(ValueError, match="ssrnet: tasks are kept apart where there are two; this network has one"):
+        build_net("ssrnet", age="soft-stagewise", apart=True)
+
+
 def test_an_input_format_normalises_as_the_package_does() -> None:
     from agewise.imaging.normalise import to_network_input
 

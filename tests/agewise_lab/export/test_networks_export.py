@@ -46,10 +46,12 @@ _QUICK = {"agewise-s", "ssrnet", "mobilenet-multitask", "lmtcnn-1-1", "wideresne
 _NAMES = [name if name in _QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ARCHITECTURES]
 
 
-def _net(backbone: str, age: str = "expectation", gender: str | None = "two-way") -> AgeGenderNet:
+def _net(
+    backbone: str, age: str = "expectation", gender: str | None = "two-way", *, apart: bool = False
+) -> AgeGenderNet:
     """Random weights, every batch norm of which matters."""
     torch.manual_seed(2)
-    net = build_net(backbone, age=age, gender=gender, backbone_options=_SMALL[backbone])
+    net = build_net(backbone, age=age, gender=gender, apart=apart, backbone_options=_SMALL[backbone])
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             assert module.running_mean is not None
@@ -94,6 +96,14 @@ def test_each_network_with_its_heads(name: str) -> None:
     stagewise = "soft-stagewise" if name == "ssrnet" else None
     net = _net(name, stagewise or "expectation", stagewise or "two-way")
     _held(net, to_onnx(net))
+
+
+def test_a_trunk_for_each_task() -> None:
+    net = _net("ssrnet", "soft-stagewise", "two-way", apart=True)
+    model = to_onnx(net)
+    _held(net, model)
+    _held(net, store_as_float16(model), 5e-3)
+    assert store_as_float16(model).ByteSize() < 0.25e6 < model.ByteSize() < 0.35e6
 
 
 @pytest.mark.slow

@@ -71,11 +71,12 @@ def test_published_schedules() -> None:
     assert find_recipe("resnet-18").schedule == ScheduleConfig(name="plateau", factor=0.1, patience=8, least=1e-4)
 
 
-def test_agewises_smallest_is_small() -> None:
+@pytest.mark.parametrize("name", ["agewise-ssr", "agewise-ssr-taught"])
+def test_agewises_smallest_is_small(name: str) -> None:
     import torch
 
     from agewise_lab.training.networks import make_network
 
     with torch.device("meta"):
-        net = make_network(find_recipe("agewise-ssr").nets[0].architecture)
+        net = make_network(find_recipe(name).nets[0].architecture)
     assert sum(weight.numel() for weight in net.parameters()) * 4 < 350_000

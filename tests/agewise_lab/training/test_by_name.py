@@ -17,7 +17,8 @@ import pytest
 import torch
 
 from agewise import decode
-from agewise_lab.architectures.base import AgeGenderNet
+from agewise_lab.architectures.base import AgeGenderNet, Apart
+from agewise_lab.export.release import load_net
 from agewise_lab.heads.ordinal import OrdinalHead
 from agewise_lab.losses.ordinal import threshold_importance
 from agewise_lab.store.crops import CropStore
@@ -32,9 +33,10 @@ from agewise_lab.training.config import (
     TrainConfig,
 )
 from agewise_lab.training.data import Batch, PlainBatches
-from agewise_lab.training.learners import HeadsLearner, Mixed
+from agewise_lab.training.learners import Answer, HeadsLearner, Mixed
 from agewise_lab.training.networks import make_network
 from agewise_lab.training.run import train
+from agewise_lab.training.teacher import with_teacher
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -298,13 +300,73 @@ def test_a_mixture_costs_what_its_two_pictures_cost() -> None:
     image = torch.rand(4, 3, 16, 16)
     labels = {"age": torch.tensor([10.0, 30.0, 50.0, 70.0]), "is_female": torch.tensor([0.0, 1.0, 0.0, 1.0])}
     other = torch.tensor([1, 2, 3, 0])
-    learner = HeadsLearner({"gender": 0.5}, None)
+    learner = HeadsLearner(NetConfig(name="net", architecture=model()), None)
     mixed = learner.learn(net, Mixed(image, labels, torch.tensor(0.3), other), 0.0, None)
     own = learner.learn(net, Mixed(image, labels), 0.0, None)
     theirs = learner.learn(net, Mixed(image, {k: v[other] for k, v in labels.items()}), 0.0, None)
     assert mixed.loss.item() == pytest.approx(0.3 * own.loss.item() + 0.7 * theirs.loss.item(), rel=1e-5)
     assert own.parts is not None
     assert own.loss.item() == pytest.approx((own.parts["age"] + 0.5 * own.parts["gender"]).item())
+
+
+@pytest.mark.parametrize(("progress", "share"), [(0.0, 0.0), (0.05, 0.35), (0.5, 0.7)])
+def test_what_a_teacher_estimates_is_a_second_label(progress: float, share: float) -> None:
+    torch.manual_seed(0)
+    net = make_network(model("l1"))
+    assert isinstance(net, AgeGenderNet)
+    net.eval()
+    image = torch.rand(2, 3, 16, 16)
+    labels = {"age": torch.tensor([10.0, 30.0]), "is_female": torch.tensor([0.0, 1.0])}
+    ages = torch.full((2, 101), -9.0)
+    ages[0, [19, 20, 40]] = torch.tensor([1.0, 1.0, 1.0])  # the median is 20, not the mean
+    ages[1, 33] = 20.0
+    teacher = Answer(ages, torch.tensor([[2.0, 2.0], [0.0, 1.0]]))
+    taught = {"age": torch.tensor([20.0, 33.0]), "is_female": torch.sigmoid(torch.tensor([0.0, -1.0]))}
+    learner = HeadsLearner(NetConfig(name="net", architecture=model("l1"), distill=0.7), None)
+    both = learner.learn(net, Mixed(image, labels), progress, teacher)
+    alone = [learner.learn(net, Mixed(image, of), progress, None).parts for of in (labels, taught)]
+    assert both.parts is not None
+    for task, part in both.parts.items():
+        of_labels, of_teacher = (parts[task].item() for parts in alone if parts is not None)
+        assert part.item() == pytest.approx((1 - share) * of_labels + share * of_teacher, rel=1e-5)
+
+
+def test_a_teachers_answer_is_of_the_mixed_picture_and_not_mixed_again() -> None:
+    torch.manual_seed(0)
+    net = make_network(model("l1"))
+    net.eval()
+    image, labels = torch.rand(2, 3, 16, 16), {"age": torch.tensor([10.0, 30.0]), "is_female": torch.tensor([0.0, 1.0])}
+    teacher = Answer(torch.randn(2, 101), torch.randn(2, 2))
+    learner = HeadsLearner(NetConfig(name="net", architecture=model("l1"), distill=1.0), None)
+    mixed = learner.learn(net, Mixed(image, labels, torch.tensor(0.3), torch.tensor([1, 0])), 1.0, teacher)
+    assert mixed.loss.item() == pytest.approx(learner.learn(net, Mixed(image, labels), 1.0, teacher).loss.item())
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_network_by_name_is_taught_by_a_file(
+    tmp_path: Path, store: CropStore, run_config: Callable[..., TrainConfig], make_config: MakeConfig
+) -> None:
+    """All of its loss is the teacher's: it learns other weights than from the labels."""
+    train(make_config(epochs=1), store, SPLIT, tmp_path / "teacher", threads=1, workers=0)
+    config = run_config(epochs=1, mixup=0.0)
+    taught = _train(with_teacher(config, tmp_path / "teacher", distill=1.0), store, tmp_path / "taught")
+    alone = _train(config, store, tmp_path / "alone")
+    assert {name.split(".")[1] for name in taught if name.startswith("nets.")} == {"net"}, "no weights of the teacher"
+    for head in ("age_head", "gender_head"):
+        assert any(not torch.equal(value, alone[name]) for name, value in taught.items() if f".{head}." in name), head
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_tasks_apart_train_and_come_back(
+    tmp_path: Path, store: CropStore, run_config: Callable[..., TrainConfig]
+) -> None:
+    shape = dataclasses.replace(model(), apart=True)
+    weights = _train(run_config(shape, epochs=1, ema=0.5), store, tmp_path / "run")
+    trunks = {name.split(".")[3] for name in weights if name.startswith("nets.net.backbone.")}
+    assert trunks == {"age", "gender"}
+    net = load_net(tmp_path / "run" / "last.ckpt", "net", shape)
+    assert isinstance(net, AgeGenderNet)
+    assert isinstance(net.backbone, Apart)
 
 
 DDP = """
@@ -317,6 +379,7 @@ from agewise_lab.store.split import Split
 from agewise_lab.training.config import TrainConfig
 from agewise_lab.training.plain import from_plain
 from agewise_lab.training.run import train
+from agewise_lab.training.teacher import with_teacher
 import json
 from torch import nn
 

@@ -10,7 +10,7 @@ import pytest
 
 from agewise_lab.architectures.compact import CompactConfig
 from agewise_lab.training.augment import AugmentConfig
-from agewise_lab.training.config import NetConfig, TrainConfig
+from agewise_lab.training.config import HeadConfig, ModelConfig, NetConfig, TrainConfig
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -43,6 +43,10 @@ def _net(**changes: Any) -> NetConfig:
     return dataclasses.replace(NetConfig(name="a", architecture=CompactConfig()), **changes)
 
 
+def _by_name(**changes: Any) -> NetConfig:
+    return _net(architecture=ModelConfig(backbone="ssrnet", size=64, age=HeadConfig(name="l1")), **changes)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -51,8 +55,13 @@ def _net(**changes: Any) -> NetConfig:
         ({"nets": (_net(), _net(name="b", architecture=CompactConfig(ages=50)))}, "b: all networks"),
         ({"nets": (_net(teacher="b"), _net(name="b"))}, r"a: teacher 'b' must stand before it among \[\]"),
         ({"nets": (_net(), _net(name="b", teacher="b"))}, r"teacher 'b' must stand before it among \['a'\]"),
+        ({"nets": (_by_name(), _net(name="b", teacher="a"))}, "b: networks by name do not teach, so 'a' cannot"),
+        ({"nets": (_by_name(frozen="run"), _net(name="b"))}, "a: networks by name do not teach"),
+        ({"nets": (_by_name(hint=1.0),)}, "a: networks by name learn answers, not features; leave `hint` out"),
+        ({"nets": (_by_name(),), "second": AugmentConfig()}, "a: networks by name learn from one crop"),
         ({"consistency_weight": 0.1}, "two crops are apart; got 0.1 with second=None"),
         ({"consistency_weight": -1.0, "second": AugmentConfig()}, "is 0 or more"),
+        ({"second_taught": "own"}, "no second crop for second_taught='own': give the run a `second`"),
         ({"sizes": ()}, "rise and end at 1.0"),
         ({"sizes": ((0.5, 16),)}, "rise and end at 1.0"),
         ({"sizes": ((0.5, 8), (0.4, 12), (1.0, 16))}, "rise and end at 1.0"),

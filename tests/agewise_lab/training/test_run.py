@@ -286,6 +286,22 @@ def test_two_crops_of_a_face_are_both_learned_from_and_drawn_together(make_confi
     assert len(both.answer.pooled) == 2
 
 
+def test_a_teacher_may_answer_for_each_of_two_crops_itself(make_config: MakeConfig) -> None:
+    config = make_config(second=AugmentConfig(), second_taught="own")
+    (of,) = config.nets
+    net = make_network(of.architecture).eval()
+    learner, labels = CompactLearner(of, config), {"age": torch.tensor([20.0, 60.0]), "is_female": torch.ones(2)}
+    first, second = torch.rand(2, 2, 3, 16, 16)
+    teachers = [Answer(torch.randn(2, 101), torch.randn(2, 2)) for _ in range(2)]
+    together = Answer(*(torch.cat([teacher[k] for teacher in teachers]) for k in (0, 1)))
+    both = learner.learn(net, Mixed(first, labels, second=second), 0.5, together)
+    alone = [
+        learner.learn(net, Mixed(image, labels), 0.5, teacher).loss.item()
+        for image, teacher in zip((first, second), teachers, strict=True)
+    ]
+    assert both.loss.item() == pytest.approx(sum(alone) / 2, rel=1e-5)
+
+
 def test_the_second_crop_is_drawn_to_the_first_and_not_the_other_way(make_config: MakeConfig) -> None:
     config = make_config(second=AugmentConfig(), consistency_weight=50.0)
     (of,) = config.nets

@@ -24,6 +24,7 @@ from agewise_lab.export.release import About, first_card, load_net
 from agewise_lab.losses.label_distribution import soft_cross_entropy
 from agewise_lab.store.crops import CropStore
 from agewise_lab.store.split import Split
+from agewise_lab.training.augment import AugmentConfig
 from agewise_lab.training.config import NetConfig, TrainConfig
 from agewise_lab.training.learners import Answer
 from agewise_lab.training.module import AgeGenderModule
@@ -281,6 +282,31 @@ def test_of_several_teachers_one_is_drawn_for_each_batch(
         module.training_step(batch, step)
     assert len(asked) == 20
     assert set(asked) == set(config.nets[-1].teachers)
+
+
+@pytest.mark.parametrize(("second_taught", "crops"), [("first", 4), ("own", 8)])
+def test_which_crops_a_teacher_is_asked_for(
+    finished: Path, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, second_taught: str, crops: int
+) -> None:
+    changes = {"mixup": 0.0, "second": AugmentConfig(), "second_taught": second_taught}
+    config = with_teacher(make_config(**changes), finished, distill=0.5, asked="one")
+    config = dataclasses.replace(config, nets=(config.nets[0], dataclasses.replace(config.nets[1], hint=1.0)))
+    asked: list[torch.Tensor] = []
+    answer = FrozenTeacher.__call__
+
+    def note(teacher: FrozenTeacher, image: torch.Tensor) -> Answer:
+        asked.append(image)
+        return answer(teacher, image)
+
+    monkeypatch.setattr(FrozenTeacher, "__call__", note)
+    module = AgeGenderModule(config, steps=10)
+    monkeypatch.setattr(AgeGenderModule, "global_step", 10)
+    monkeypatch.setattr(AgeGenderModule, "_log", lambda *_, **__: None)
+    image, second = torch.randint(0, 256, (2, 4, 3, 16, 16), dtype=torch.uint8)
+    batch = {"image": image, "second": second, "age": torch.full((4,), 30.0), "is_female": torch.ones(4)}
+    module.training_step(batch, 0).backward()
+    (seen,) = asked
+    assert torch.equal(seen, torch.cat([image, second])[:crops].float() / 255)
 
 
 def test_teachers_of_one_name_and_a_student_of_it(finished: Path, tmp_path: Path, make_config: MakeConfig) -> None:
