@@ -82,7 +82,7 @@ def encoding_table(root: Path, count: int = 300) -> str:
     from agewise.types import Detection
 
     paths = sorted(root.glob("*.jpg"))
-    chosen = [paths[i * len(paths) // count] for i in range(count)]
+    chosen = common.spread_out(paths, count)
     entire = Detection((0, 0, 200, 200), 1.0, is_crop=True)
     crops = np.stack([crop_face(read_image(path), entire, CropSpec(), 160) for path in chosen])
     estimator = agewise.Estimator(engine_config=EngineConfig(threads=1))
