@@ -87,9 +87,10 @@ class Backbone(nn.Module):
     def forward(self, image_B3HW: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def seen_by(self, task: Literal["age", "gender"], features_BF: Tensor) -> Tensor:
-        """The features that a task's head sees, (n, feature_count): all of them."""
-        return features_BF
+    def for_tasks(self, image_B3HW: Tensor) -> tuple[Tensor, Tensor]:
+        """The features that the heads of age and of gender see, each (n, feature_count): the same ones."""
+        features = self(image_B3HW)
+        return features, features
 
     def groups(self) -> dict[str, list[nn.Module]]:
         """The children in the order of their definition, as "stem" and "trunk": what freezing schedules name."""
@@ -110,8 +111,8 @@ class Backbone(nn.Module):
 class Apart(Backbone):
     """A trunk for each task, as where age and gender are two networks; of one shape, in one file.
 
-    Its features are the age's trunk's and then the gender's, of which each head sees its own. `feature_count`, and what
-    else a head is built by (SSR-Net's `feature_pairs`), is that of one trunk.
+    Its features are the age's trunk's, and then the gender's; each head sees its own. `feature_count`, and what else a
+    head is built by (SSR-Net's `feature_pairs`), is that of one trunk.
 
     Args:
         trunks: for the age and for gender, two of one kind.
@@ -125,10 +126,10 @@ class Apart(Backbone):
             self.feature_pairs = self.age.feature_pairs
 
     def forward(self, image_B3HW: Tensor) -> Tensor:
-        return torch.cat([self.age(image_B3HW), self.gender(image_B3HW)], dim=1)
+        return torch.cat(self.for_tasks(image_B3HW), dim=1)
 
-    def seen_by(self, task: Literal["age", "gender"], features_BF: Tensor) -> Tensor:
-        return features_BF.split(self.feature_count, dim=1)[0 if task == "age" else 1]
+    def for_tasks(self, image_B3HW: Tensor) -> tuple[Tensor, Tensor]:
+        return self.age(image_B3HW), self.gender(image_B3HW)
 
     def groups(self) -> dict[str, list[nn.Module]]:
         age, gender = self.age.groups(), self.gender.groups()
@@ -193,15 +194,14 @@ class AgeGenderNet(nn.Module):
 
     def forward(self, image_B3HW: Tensor) -> Outputs:
         """Normalised images → the outputs of all heads by name."""
-        return self.answers(self.backbone(image_B3HW))
+        return self.answers(*self.backbone.for_tasks(image_B3HW))
 
-    def answers(self, features_BF: Tensor) -> Outputs:
-        """The backbone's features → the outputs of all heads by name."""
+    def answers(self, age_BF: Tensor, gender_BF: Tensor) -> Outputs:
+        """What each head sees → the outputs of all heads by name."""
         outputs: Outputs = {}
-        tasks: tuple[tuple[Literal["age", "gender"], Any], ...] = (("age", self.age_head), ("gender", self.gender_head))
-        for task, head in tasks:
+        for head, features in ((self.age_head, age_BF), (self.gender_head, gender_BF)):
             if head is not None:
-                given = head(self.backbone.seen_by(task, features_BF))
+                given = head(features)
                 assert not outputs.keys() & given.keys(), "two heads give outputs of one name"
                 outputs |= given
         return outputs

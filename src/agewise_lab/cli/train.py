@@ -151,13 +151,37 @@ def recard(
     """Calibrate and measure a model file anew, without training: intervals, verdicts, quality, figures."""
     import datetime
 
-    from agewise.estimate import Estimator
     from agewise_lab.export.measured import recard as recard_file
+
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    _written(recard_file(model, store, root, output, final=final, date=date), embed)
+
+
+def join(
+    age: Annotated[str, typer.Argument(help="Whose age: an embedded model's name, or an .onnx file with a card.")],
+    gender: Annotated[str, typer.Argument(help="Whose gender, likewise; it must see the same crop.")],
+    store: Store,
+    root: Root,
+    output: Annotated[Path, typer.Option(help="The new .onnx file.")],
+    name: Annotated[str, typer.Option(help="Of the model.")],
+    version: Annotated[str, typer.Option(help="Version of the model, for its card.")] = "1.0.0",
+    final: Annotated[bool, typer.Option(help="Also measure on the holdout part: the last look.")] = False,
+    embed: Annotated[Path | None, typer.Option(help="Also put it into this folder and its manifest.json.")] = None,
+) -> None:
+    """The age of one model and the gender of another in one file, calibrated and measured anew."""
+    import datetime
+
+    from agewise_lab.export.joined import join as join_files
+
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    _written(join_files(age, gender, store, root, output, name=name, version=version, final=final, date=date), embed)
+
+
+def _written(path: Path, embed: Path | None) -> None:
+    """Say what was written, and put it among the embedded files if asked to."""
+    from agewise.estimate import Estimator
     from agewise_lab.export.release import write_embedded
 
-    path = recard_file(
-        model, store, root, output, final=final, date=datetime.datetime.now(datetime.UTC).date().isoformat()
-    )
     if embed is not None:
         write_embedded(path.read_bytes(), Estimator(path).card, embed)
     typer.echo(f"{path}: {path.stat().st_size} bytes")

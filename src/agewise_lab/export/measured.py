@@ -204,6 +204,21 @@ def _coverages(held: Held) -> dict[str, float]:
     return {"coverage": held.coverage["all"], "width": held.width["all"]} | least
 
 
+def faces_of(store: Path, root: Path, *, final: bool, date: str | None = None) -> Faces:
+    """The validation faces of a store's split, and with `final` those of the holdout.
+
+    Raises:
+        ValueError: the store and the folder do not belong together.
+    """
+    return Faces(
+        root=root,
+        validation=part_of_store(store, root, "validation"),
+        holdout=part_of_store(store, root, "holdout") if final else [],
+        split=hash_split(open_store(store)).digest,
+        date=date,
+    )
+
+
 def recard(model: str | Path, store: Path, root: Path, output: Path, *, final: bool, date: str | None = None) -> Path:
     """Give a model file a card measured anew, without training; gives the new file's path.
 
@@ -221,13 +236,7 @@ def recard(model: str | Path, store: Path, root: Path, output: Path, *, final: b
     """
     file = find_model(model)
     card = read_card(OnnxEngine(file.data).metadata, file.name)
-    faces = Faces(
-        root=root,
-        validation=part_of_store(store, root, "validation"),
-        holdout=part_of_store(store, root, "holdout") if final else [],
-        split=hash_split(open_store(store)).digest,
-        date=date,
-    )
+    faces = faces_of(store, root, final=final, date=date)
     data = write_card(measured_card(card, file.data, faces), file.data)
     with atomic_write(output) as out:
         out.write(data)

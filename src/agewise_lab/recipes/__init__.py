@@ -23,7 +23,6 @@ from agewise_lab.recipes.agewise_m import (
 from agewise_lab.recipes.agewise_s import (
     agewise_s,
     agewise_s_112,
-    agewise_s_112_consistent,
     agewise_s_112_on,
     agewise_s_112_small,
     agewise_s_112_steady,
@@ -58,7 +57,6 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "agewise-s-112-steady": agewise_s_112_steady,
     "agewise-s-112-small": agewise_s_112_small,
     "agewise-s-112-on": agewise_s_112_on,
-    "agewise-s-112-consistent": agewise_s_112_consistent,
     "agewise-m": agewise_m,
     "agewise-m-recognition": agewise_m_recognition,
     "agewise-m-recognition-on": agewise_m_recognition_on,

@@ -197,13 +197,3 @@ def agewise_s_112_on() -> TrainConfig:
         gender_weight=1.5,
         seed=92,
     )
-
-
-def agewise_s_112_consistent() -> TrainConfig:
-    """The third goes on, under a teacher that knows small, dark and blurred faces, and answers for each crop itself.
-
-    Meant for `start=RUN` of the third, and a run of agewise-m-small-on as teacher, `--distill 0.8 --one-answer`:
-    docs/research/0011 says where they are.
-    """
-    before = agewise_s_112_small()
-    return replace(before, name="agewise-s-112-consistent", epochs=12, second_taught="own", seed=102)

@@ -251,9 +251,10 @@ class HeadsLearner:
 
 def _outputs(net: AgeGenderNet, image: Tensor) -> Outputs:
     """All heads' outputs. The heads work in float32 whatever the run's precision: three digits are no age."""
-    features = net.backbone(net.input.normalise(image * 255).contiguous(memory_format=torch.channels_last)).float()
+    crops = net.input.normalise(image * 255).contiguous(memory_format=torch.channels_last)
+    age, gender = net.backbone.for_tasks(crops)
     with torch.autocast(image.device.type, enabled=False):
-        return net.answers(features)
+        return net.answers(age.float(), gender.float())
 
 
 def _heads(net: AgeGenderNet) -> dict[str, nn.Module]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.utils
 import pytest
 import torch
 from torch import Tensor
@@ -104,6 +105,8 @@ def test_a_trunk_for_each_task() -> None:
     _held(net, model)
     _held(net, store_as_float16(model), 5e-3)
     assert store_as_float16(model).ByteSize() < 0.25e6 < model.ByteSize() < 0.35e6
+    alone = onnx.utils.Extractor(model).extract_model(["image"], ["gender_logits"])
+    assert alone.ByteSize() < 0.5 * model.ByteSize(), "gender needs no trunk but its own"
 
 
 @pytest.mark.slow
