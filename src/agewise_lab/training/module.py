@@ -222,7 +222,7 @@ class AgeGenderModule(lightning.LightningModule):
 
 
 def _pooled_of(net: nn.Module) -> int:
-    """How many features its heads see; 0 of networks by name, which neither teach nor are taught."""
+    """How many features its heads see; 0 of networks by name, which learn no features of a teacher."""
     return net.age.in_features if isinstance(net, TwoHeadNet) else 0
 
 
