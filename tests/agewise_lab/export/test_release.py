@@ -124,11 +124,12 @@ def test_the_file_answers_as_the_network_does(net: CompactNet, released: bytes, 
     assert largest_difference(net, released, crops) < 0.25
 
 
-def test_small_networks_stay_in_float_and_large_ones_do_not(
+def test_small_networks_are_stored_as_float16_and_large_ones_as_int8(
     make_net: Callable[..., CompactNet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wide = make_net(CompactConfig(size=16, stem=4, widths=(16,), depths=(1,)))
     kinds = [item.data_type for item in release_module._stored(wide).graph.initializer]
+    assert onnx.TensorProto.FLOAT16 in kinds
     assert onnx.TensorProto.INT8 not in kinds
     monkeypatch.setattr(release_module, "_INT8_FROM_BYTES", 1)
     kinds = [item.data_type for item in release_module._stored(wide).graph.initializer]
