@@ -18,8 +18,8 @@ import common
 
 LEVEL = 0.9
 KINDS = ("plain", "normalised", "mondrian", "label-conditional")
-VERDICTS = ((13, 7), (16, 7), (18, 7), (21, 7), (25, 7))
-"""Thresholds, and how many years above them the challenge age lies."""
+THRESHOLDS = (13, 16, 18, 21, 25)
+"""Of the verdicts; the challenge age lies as far above them as where none is named."""
 
 
 def percent(share: float) -> str:
@@ -54,20 +54,13 @@ def halves(runs: Sequence[Any], spec: Any) -> str:
 def served(runs: Sequence[Any], card: Any) -> str:
     """What the card's intervals and sets hold on faces that nothing was chosen on: bare crops, and the whole chain."""
     from agewise_lab.evaluation.calibration import labelled
-    from agewise_lab.evaluation.halves import intervals_of, sets_of
+    from agewise_lab.evaluation.halves import inside_of
     from agewise_lab.export.measured import groups_of
 
-    kinds = dict.fromkeys((card.calibration.served, "mondrian"))
     columns: dict[str, list[Any]] = {}
     widths: dict[str, list[float]] = {}
     for run in runs:
-        faces = labelled([run])
-        found = {kind: intervals_of(faces, card.calibration, LEVEL, kind) for kind in kinds}
-        inside = {
-            kind: ((low <= faces.truths) & (faces.truths <= high), high - low) for kind, (low, high) in found.items()
-        }
-        if (sets := sets_of(faces, card.calibration, card.age, LEVEL)) is not None:
-            inside["sets"] = sets
+        inside = inside_of(labelled([run]), card.calibration, card.age, LEVEL, (card.calibration.served, "mondrian"))
         for kind, (holds, width) in inside.items():
             columns.setdefault(kind, []).append(holds)
             widths.setdefault(kind, []).append(float(width.mean()))
@@ -118,19 +111,13 @@ def degraded(records: Sequence[Any], root: Path, estimator: Any, detector: Any) 
 
 def verdicts(card: Any) -> str:
     """How the card's verdicts came out."""
+    from agewise.verdicts import DEFAULT_BUFFER, judge
+
     rows = []
-    for threshold, buffer in VERDICTS:
-        counted = next(table for table in card.verification if table.threshold == threshold)
-        k = counted.buffers.index(buffer)
-        unsure = counted.over - counted.failed_over - counted.passed_over[k]
-        rows.append(
-            (
-                f"{threshold}, {threshold + buffer}",
-                f"{100 * counted.passed_under[k] / counted.under:.1f} % ({counted.passed_under[k]} of {counted.under})",
-                f"{100 * counted.failed_over / counted.over:.1f} % ({counted.failed_over} of {counted.over:,})",
-                f"{100 * unsure / counted.over:.1f} %",
-            )
-        )
+    for threshold in THRESHOLDS:
+        verdict = judge(None, (), card.verification, threshold, None)
+        rates = verdict.false_positive, verdict.false_negative, verdict.unsure_over
+        rows.append((f"{threshold}, {threshold + DEFAULT_BUFFER:g}", *(str(rate) for rate in rates)))
     return common.table(
         ("over, challenge", "passed, of those under", "failed, of those over", "unsure, of those over"), rows
     )
@@ -150,11 +137,10 @@ def main() -> None:
     from agewise.engine import EngineConfig
     from agewise_lab.evaluation.degrade import spread_out
     from agewise_lab.evaluation.run import part_of_store, run
-    from agewise_lab.export.measured import Remembering
 
     estimator = agewise.Estimator(arguments.model, engine_config=EngineConfig(threads=1))
     card = estimator.card
-    detector = Remembering(agewise.make_detector("mtcnn", engine_config=EngineConfig(threads=1)))
+    detector = agewise.make_detector("mtcnn", engine_config=EngineConfig(threads=1))
     parts = {}
     for part in ("validation", "holdout"):
         records = common.spread_out(part_of_store(arguments.store, arguments.root, part), arguments.limit)

@@ -67,7 +67,7 @@ class Estimator:
         calibration = self.card.calibration
         if calibration is not None:
             # an unknown level or kind is refused now, not at the first face
-            decode.interval(30.0, 1.0, calibration, level, interval_kind)
+            decode.table_of(calibration, level, interval_kind)
             table = next((table for table in calibration.sets if abs(table.level - level) < 1e-9), None)
             self._sets = None if table is None else DensitySets(self.card.age, table)
         check_golden(self)

@@ -70,6 +70,19 @@ def sets_of(
     return np.array(held), np.array([parts[-1][1] - parts[0][0] for parts in ranges])
 
 
+def inside_of(
+    faces: Labelled, calibration: Calibration, spec: AgeSpec, level: float, kinds: Sequence[IntervalKind]
+) -> dict[str, tuple[BoolArray, FloatArray]]:
+    """By kind whether each face's interval holds its true age, and its width; as "set" what `sets_of` gives."""
+    inside: dict[str, tuple[BoolArray, FloatArray]] = {}
+    for kind in kinds:
+        low, high = intervals_of(faces, calibration, level, kind)
+        inside[kind] = (low <= faces.truths) & (faces.truths <= high), high - low
+    if (sets := sets_of(faces, calibration, spec, level)) is not None:
+        inside["set"] = sets
+    return inside
+
+
 def age_groups(truths: FloatArray) -> dict[str, BoolArray]:
     """Rows of all faces and of each band of the true age."""
     rows = {"all": np.ones(len(truths), dtype=bool)}
@@ -120,13 +133,7 @@ def repeated_halves(
         chosen = (first if turn % 2 == 0 else ~first)[identity]
         fitted, rest = _rows(faces, chosen), _rows(faces, ~chosen)
         calibration = calibrate(fitted, spec, "a half", levels=(level,))
-        inside: dict[str, tuple[BoolArray, FloatArray]] = {}
-        for kind in kinds:
-            low, high = intervals_of(rest, calibration, level, kind)
-            inside[kind] = (low <= rest.truths) & (rest.truths <= high), high - low
-        if (sets := sets_of(rest, calibration, spec, level)) is not None:
-            inside["set"] = sets
-        for kind, (holds, width) in inside.items():
+        for kind, (holds, width) in inside_of(rest, calibration, spec, level, kinds).items():
             parts = {name: rows[~chosen] for name, rows in groups.items() if rows[~chosen].any()}
             coverage = {name: float(holds[rows].mean()) for name, rows in parts.items()}
             held.setdefault(kind, []).append((coverage, {name: float(width[r].mean()) for name, r in parts.items()}))

@@ -13,7 +13,7 @@ import onnx
 import onnx.utils
 
 from agewise._files import atomic_write
-from agewise.card import GenderSpec, ModelCard
+from agewise.card import ModelCard
 from agewise.engine import OnnxEngine
 from agewise.estimate import Estimator
 from agewise.estimate.golden import write_card
@@ -65,7 +65,7 @@ def joined_card(age: ModelCard, gender: ModelCard, *, name: str, version: str) -
     Raises:
         ValueError: the second file has no gender, or the two do not see the same crop in the same way.
     """
-    if not isinstance(gender.gender, GenderSpec):
+    if gender.gender is None:
         raise ValueError(f"{gender.name} {gender.version} gives no gender to take")
     for what in ("input", "crop"):
         own, others = getattr(age, what), getattr(gender, what)

@@ -46,10 +46,8 @@ class Answer(NamedTuple):
     def of(self, which: int, count: int) -> Answer:
         """Of the first (0) or the second (1) `count` crops; of the first where it was asked for them alone."""
         start = which * count if len(self.age) > count else 0
-        age, gender, pooled = (None if x is None else x[start : start + count] for x in self)
-        assert age is not None
-        assert gender is not None
-        return Answer(age, gender, pooled)
+        rows = slice(start, start + count)
+        return Answer(self.age[rows], self.gender[rows], None if self.pooled is None else self.pooled[rows])
 
 
 @dataclass(frozen=True, slots=True)
