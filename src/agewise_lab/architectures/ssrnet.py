@@ -29,6 +29,8 @@ from agewise_lab.architectures.layers import keras_norm, pooled_side, require_si
 
 _MAPS = 10
 _X, _S = 32, 16
+_ASLEEP = 0.05
+"""A unit of a head whose values have a standard deviation of less over faces is asleep."""
 
 
 def _block(inputs: int, outputs: int, activation: nn.Module) -> nn.Sequential:
@@ -125,6 +127,68 @@ class StagewiseLayers(nn.Module):
             joint = torch.relu(self.joint[k](mixed))
             stages.append((torch.relu(self.probs[k](joint)), delta, torch.tanh(self.eta[k](joint))))
         return stages
+
+    @torch.no_grad()
+    def wake(self, features_BF: Tensor) -> int:
+        """Fresh weights for units that give every face the same, with nearly the same answers as before.
+
+        A stage mixes its maps by a product of two ReLUs and two more after it. A unit that is zero for all faces gets
+        no gradient ever again, and where all of a stage's are, only its scale, delta, is left. What such units are
+        fed is weighed anew, to a mean of .5 and a standard deviation of 1 over the faces; what is made of them begins
+        small, and its mean goes off the bias.
+
+        Args:
+            features_BF: maps of faces, (n, features), as of the backbone in evaluation mode; some hundreds.
+
+        Returns:
+            How many units of the mixes, of the joint layers and of the probabilities were asleep.
+        """
+        maps = features_BF.split(self.sizes, dim=1)
+        count = 0
+        for k, (s_mix, x_mix, joint, probs, eta) in enumerate(
+            zip(self.s_mix, self.x_mix, self.joint, self.probs, self.eta, strict=True)
+        ):
+            s, x = maps[2 * k], maps[2 * k + 1]
+            asleep = _asleep(torch.relu(s_mix(s)) * torch.relu(x_mix(x)))
+            _weigh_anew(s_mix, asleep, s)
+            _weigh_anew(x_mix, asleep, x)
+            mixed = torch.relu(s_mix(s)) * torch.relu(x_mix(x))
+            _begin_small([joint], asleep, mixed)
+            count += int(asleep.sum())
+            asleep = _asleep(torch.relu(joint(mixed)))
+            _weigh_anew(joint, asleep, mixed)
+            _begin_small([probs, eta], asleep, torch.relu(joint(mixed)))
+            count += int(asleep.sum())
+            before = probs(torch.relu(joint(mixed)))
+            asleep = before.max(dim=0).values < _ASLEEP
+            probs.bias[asleep] += _ASLEEP - before.mean(dim=0)[asleep]  # type: ignore[operator]
+            count += int(asleep.sum())
+        return count
+
+
+def _asleep(values_BU: Tensor) -> Tensor:
+    """(units,): those whose values hardly vary."""
+    return values_BU.std(dim=0) < _ASLEEP
+
+
+def _weigh_anew(layer: nn.Module, units: Tensor, inputs_BF: Tensor) -> None:
+    """Fresh weights for these units, with values of mean .5 and standard deviation 1 on these inputs."""
+    assert isinstance(layer, nn.Linear)
+    fresh = nn.Linear(layer.in_features, layer.out_features)
+    values = inputs_BF @ fresh.weight.T
+    scale = values.std(dim=0).clamp_min(1e-6)
+    layer.weight[units] = (fresh.weight / scale[:, None])[units]
+    layer.bias[units] = (0.5 - values.mean(dim=0) / scale)[units]
+
+
+def _begin_small(layers: list[nn.Module], inputs: Tensor, values_BF: Tensor) -> None:
+    """Small fresh weights for these inputs; the layers' mean answers stay as they are without them."""
+    for layer in layers:
+        assert isinstance(layer, nn.Linear)
+        without = layer.weight.clone()
+        without[:, inputs] = 0
+        layer.weight[:, inputs] = 0.1 * nn.Linear(layer.in_features, layer.out_features).weight[:, inputs]
+        layer.bias -= (values_BF @ (layer.weight - without).T).mean(dim=0)
 
 
 def soft_stagewise(

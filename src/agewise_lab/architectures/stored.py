@@ -7,6 +7,7 @@ and be trained on.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +20,8 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from agewise.engine import OnnxEngine
+from agewise_lab.architectures.base import AgeGenderNet
 from agewise_lab.architectures.compact import CompactConfig, CompactNet
 from agewise_lab.architectures.recognition import RecognitionConfig, RecognitionNet
 from agewise_lab.architectures.two_heads import TwoHeadNet
@@ -59,20 +62,37 @@ def unfold_batch_norms(folded: TwoHeadNet, images: Iterable[Tensor]) -> TwoHeadN
         recognition.unfold_norm(images)
         return recognition.eval()
     assert isinstance(folded, CompactNet)
-    net = CompactNet(folded.config)
+    return unfold_into(CompactNet(folded.config), folded, images)
+
+
+def unfold_into(net: _Net, folded: _Net, images: Iterable[Tensor]) -> _Net:
+    """What `unfold_batch_norms` does, for a network of any kind whose batch norms follow convolutions.
+
+    Args:
+        net: of the same shape as `folded`, with batch norms; changed in place.
+        folded: as `stored_net_of` gives it.
+        images: batches of what the network is fed (n, 3, s, s), of the pictures that will be trained on.
+
+    Raises:
+        ValueError: no images.
+    """
     held = dict(folded.named_modules())
-    norms: dict[str, nn.BatchNorm2d] = {}
-    for name, module in net.named_modules():
-        if isinstance(module, nn.Sequential) and len(module) and isinstance(module[-1], nn.BatchNorm2d):
-            norms[name] = module[-1]  # the convolution before it is the one that holds it
-    moments = _moments({name: held[name][-2] for name in norms}, folded, images)  # type: ignore[index]
-    net.load_state_dict({**net.state_dict(), **{k: v for k, v in folded.state_dict().items() if k in net.state_dict()}})
-    for name, norm in norms.items():
+    pairs = [
+        (f"{name}.{i}", module[i], module[i + 1])
+        for name, module in net.named_modules()
+        if isinstance(module, nn.Sequential)
+        for i in range(len(module) - 1)
+        if isinstance(module[i], nn.Conv2d) and isinstance(module[i + 1], nn.BatchNorm2d)
+    ]
+    moments = _moments({name: held[name] for name, _, _ in pairs}, folded, images)
+    own = net.state_dict()
+    net.load_state_dict(own | {name: value for name, value in folded.state_dict().items() if name in own})
+    for name, conv, norm in pairs:
         mean, variance = moments[name]
-        bias = held[name][-2].bias  # type: ignore[index]
+        without = mean if conv.bias is not None else mean - held[name].bias  # type: ignore[operator]
         assert norm.running_mean is not None
         assert norm.running_var is not None
-        norm.running_mean.copy_(mean - bias)
+        norm.running_mean.copy_(without)
         norm.running_var.copy_(variance)
         with torch.no_grad():
             norm.weight.copy_(torch.sqrt(variance + norm.eps))
@@ -82,7 +102,7 @@ def unfold_batch_norms(folded: TwoHeadNet, images: Iterable[Tensor]) -> TwoHeadN
 
 @torch.no_grad()
 def _moments(
-    layers: dict[str, nn.Module], net: CompactNet, images: Iterable[Tensor]
+    layers: dict[str, nn.Module], net: nn.Module, images: Iterable[Tensor]
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Mean and variance of each channel of the layers' outputs over all images and places."""
     sums: dict[str, Tensor] = {}
@@ -162,6 +182,50 @@ def stored_nets_of(source: onnx.ModelProto | Path, config: CompactConfig | Recog
             raise ValueError(f"the file's weights are not those of a network of this shape: {e}") from e
         nets.append(net)
     return nets
+
+
+def stored_net_of(source: onnx.ModelProto | Path, fresh: AgeGenderNet) -> AgeGenderNet:
+    """The network by name inside a released file, batch norms folded, in evaluation mode.
+
+    Weights are told by their numbers, which follow the network's parameters, and held to the file's answers to noise.
+
+    Args:
+        source: made by `to_onnx` from an `AgeGenderNet`, as it is or stored as float16; or its path.
+        fresh: a network of the shape that it was trained with; not changed.
+
+    Raises:
+        ValueError: the file's weights are not those of such a network: two that were joined are none.
+    """
+    model = onnx.load(source) if isinstance(source, Path) else source
+    net = fold_batch_norms(fresh)
+    weights = _numbered_weights(model)
+    own = dict(net.named_parameters())
+    problem = f"the file's weights are not those of a network of this shape, {type(fresh.backbone).__name__}: "
+    if [weight.shape for weight in weights] != [tuple(weight.shape) for weight in own.values()]:
+        raise ValueError(f"{problem}it has {len(weights)} arrays, the network {len(own)}, or they have other shapes")
+    with torch.no_grad():
+        for value, weight in zip(own.values(), weights, strict=True):
+            value.copy_(torch.tensor(weight))
+        image = torch.rand(2, 3, net.input.size, net.input.size) / net.input.scale / max(net.input.std)
+        answers = net.served(image)
+    given = OnnxEngine(model.SerializeToString()).run({"image": image.numpy()})
+    if given.keys() != answers.keys() or any(
+        not np.allclose(value.numpy(), given[name], rtol=1e-3, atol=1e-3) for name, value in answers.items()
+    ):
+        raise ValueError(f"{problem}with them it answers otherwise than the file")
+    return net
+
+
+def _numbered_weights(model: onnx.ModelProto) -> list[npt.NDArray[np.float32]]:
+    """The arrays that `to_onnx` has named w12, w13, … in their order, as the network computes with them."""
+    spread = {node.input[0] for node in model.graph.node if node.op_type == "Expand"}
+    found = {}
+    for value in model.graph.initializer:
+        name = re.fullmatch(r"(w(\d+))(?:\.half)?", value.name)
+        if name and value.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16):
+            array = np.asarray(numpy_helper.to_array(value), dtype=np.float32)
+            found[int(name[2])] = array * 4 if name[1] in spread else array  # see `pool_within_convolutions`
+    return [found[number] for number in sorted(found)]
 
 
 def _weights_of(model: onnx.ModelProto, kind: str) -> list[tuple[str, str]]:

@@ -30,7 +30,7 @@ from agewise_lab.recipes.agewise_s import (
     agewise_s_steady,
     agewise_s_taught,
 )
-from agewise_lab.recipes.agewise_ssr import agewise_ssr, agewise_ssr_taught
+from agewise_lab.recipes.agewise_ssr import agewise_ssr, agewise_ssr_on, agewise_ssr_taught
 from agewise_lab.recipes.baselines import BASELINES
 from agewise_lab.recipes.dex import dex
 from agewise_lab.recipes.resnet import resnet_18
@@ -69,6 +69,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "recognition-teacher": recognition_teacher,
     "recognition-teacher-on": recognition_teacher_on,
     "agewise-ssr": agewise_ssr,
+    "agewise-ssr-on": agewise_ssr_on,
     "agewise-ssr-taught": agewise_ssr_taught,
     "ssrnet-imdb": ssrnet_imdb,
     "ssrnet-wiki": ssrnet_wiki,

@@ -61,3 +61,24 @@ def agewise_ssr_taught() -> TrainConfig:
         epochs=60,
         seed=101,
     )
+
+
+def agewise_ssr_on() -> TrainConfig:
+    """The first for longer, on clearer crops, without dropout: the network fits too little, not too much.
+
+    Meant for `start=FILE`, agewise-ssr of version 1 or the first's release: units of the head that its training put to
+    sleep are woken at the start. docs/research/0012.
+    """
+    first = agewise_ssr()
+    (net,) = first.nets
+    assert isinstance(net.architecture, ModelConfig)
+    awake = replace(net.architecture, age=HeadConfig(name="soft-stagewise", options={"dropout": 0.0}))
+    return replace(
+        first,
+        name="agewise-ssr-on",
+        nets=changed_net(first, architecture=awake, learning_rate=1e-3),
+        epochs=110,
+        balance=0.3,
+        calm=0.5,
+        seed=111,
+    )

@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from agewise_lab.architectures.base import AgeGenderNet
 from agewise_lab.architectures.compact import CompactConfig
 from agewise_lab.architectures.recognition import RecognitionConfig, RecognitionNet
-from agewise_lab.architectures.stored import fresh_net, stored_nets_of, unfold_batch_norms
+from agewise_lab.architectures.ssrnet import StagewiseLayers
+from agewise_lab.architectures.stored import fresh_net, stored_net_of, stored_nets_of, unfold_batch_norms, unfold_into
 from agewise_lab.convert.dlib_net import read_trunk, recognition_file
 from agewise_lab.heads.build import build_net
 from agewise_lab.training.config import HeadConfig, ModelConfig, NetConfig
@@ -96,15 +99,38 @@ def stored_network(start: str | None) -> StoredNetwork | None:
 def start_from_file(net: nn.Module, config: NetConfig, stored: StoredNetwork, images: Iterable[Tensor]) -> None:
     """Make a network that of a released file, with batch norms that fit `images`.
 
+    Args:
+        net: changed in place.
+        config: of the network.
+        stored: which network of which file.
+        images: batches of float RGB 0..1 (n, 3, s, s), of the pictures that will be trained on.
+
     Raises:
-        ValueError: the network is one by name, it and the file's have different shapes, or the file has fewer networks.
+        ValueError: it and the file's have different shapes, or the file has fewer networks.
     """
-    if isinstance(config.architecture, ModelConfig):
-        raise ValueError(f"{config.name}: networks by name do not start from a released file")
+    if isinstance(net, AgeGenderNet):
+        if stored.which > 1:
+            raise ValueError(f"{stored.file} holds one network, there is none to start from at {stored.which}")
+        fed = [net.input.normalise(image * 255) for image in images]
+        unfold_into(net, stored_net_of(stored.file, net), fed)
+        _wake(net, torch.cat(fed))
+        net.train()  # Lightning leaves what is in evaluation mode as it is
+        return
+    assert not isinstance(config.architecture, ModelConfig)
     nets = stored_nets_of(stored.file, config.architecture)
     if stored.which > len(nets):
         raise ValueError(f"{stored.file} holds {len(nets)} network(s), there is none to start from at {stored.which}")
     net.load_state_dict(unfold_batch_norms(nets[stored.which - 1], images).state_dict())
+
+
+def _wake(net: AgeGenderNet, image_B3HW: Tensor) -> None:
+    """Units of its stagewise heads that give every face the same are made anew: `StagewiseLayers.wake`."""
+    with torch.no_grad():
+        features = net.backbone.for_tasks(image_B3HW)
+    for head, seen in zip((net.age_head, net.gender_head), features, strict=True):
+        layers = getattr(head, "layers", None)
+        if isinstance(layers, StagewiseLayers) and (count := layers.eval().wake(seen)):
+            rank_zero_info(f"{type(head).__name__}: {count} units gave every face the same, and begin anew")
 
 
 def parts_of(net: nn.Module) -> dict[str, list[nn.Module]]:

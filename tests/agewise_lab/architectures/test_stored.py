@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,10 +14,18 @@ import torch
 from torch import nn
 
 from agewise.engine import OnnxEngine
+from agewise_lab.architectures.base import AgeGenderNet
 from agewise_lab.architectures.compact import CompactConfig, CompactNet
-from agewise_lab.architectures.stored import fold_batch_norms, stored_nets_of, unfold_batch_norms
+from agewise_lab.architectures.stored import (
+    fold_batch_norms,
+    stored_net_of,
+    stored_nets_of,
+    unfold_batch_norms,
+    unfold_into,
+)
 from agewise_lab.export.ensemble import Ensemble
-from agewise_lab.export.onnx_model import store_as_int8, to_onnx
+from agewise_lab.export.onnx_model import store_as_float16, store_as_int8, to_onnx
+from agewise_lab.heads.build import build_net
 
 # Even all the way (pools become part of convolutions), odd in the last stage (they do not), with gates.
 SHAPES = {
@@ -121,3 +130,67 @@ def test_batch_norms_have_the_statistics_of_the_pictures() -> None:
 def test_batch_norms_need_pictures() -> None:
     with pytest.raises(ValueError, match="need pictures"):
         unfold_batch_norms(fold_batch_norms(_net(1, SHAPES["even"])), [])
+
+
+def _named(seed: int, *, gender: bool = True) -> AgeGenderNet:
+    """SSR-Net as after training, as `_net`."""
+    torch.manual_seed(seed)
+    net = build_net("ssrnet", age="soft-stagewise", gender="two-way" if gender else None)
+    with torch.no_grad():
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.normal_(module.weight, 1.0, 0.1)
+                nn.init.normal_(module.bias, 0.0, 0.1)
+        for _ in range(20):  # Keras' momentum moves the statistics slowly
+            net.train()(_faces(32))
+    return net.eval()
+
+
+@functools.cache  # exporting takes a while
+def _file(*, gender: bool) -> bytes:
+    return bytes(to_onnx(_named(1, gender=gender)).SerializeToString())
+
+
+def _faces(count: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(count, 3, 64, 64, generator=torch.Generator().manual_seed(seed)) * 255
+
+
+@pytest.mark.parametrize("store", [lambda model: model, store_as_float16], ids=["float32", "float16"])
+@pytest.mark.parametrize("gender", [True, False])
+def test_a_network_by_name_out_of_its_file(
+    store: Callable[[onnx.ModelProto], onnx.ModelProto], gender: bool, tmp_path: Path
+) -> None:
+    model, fresh = store(onnx.load_from_string(_file(gender=gender))), _named(2, gender=gender)
+    before = {name: value.clone() for name, value in fresh.state_dict().items()}
+    onnx.save(model, tmp_path / "file.onnx")
+    back = stored_net_of(tmp_path / "file.onnx", fresh)
+    expected = OnnxEngine(model.SerializeToString()).run({"image": _faces(3).numpy()})
+    with torch.inference_mode():
+        answer = back.served(_faces(3))
+    assert answer.keys() == expected.keys()
+    for name, value in answer.items():
+        np.testing.assert_allclose(value.numpy(), expected[name], atol=1e-4)
+    assert all(torch.equal(value, before[name]) for name, value in fresh.state_dict().items())
+
+
+def test_a_file_of_another_network_by_name() -> None:
+    model = onnx.load_from_string(_file(gender=False))
+    with pytest.raises(ValueError, match="not those of a network of this shape, SsrNet: it has"):
+        stored_net_of(model, _named(1))
+    (flattened,) = (node for node in model.graph.node if node.op_type == "Concat")
+    flattened.input[1], flattened.input[3] = flattened.input[3], flattened.input[1]
+    with pytest.raises(ValueError, match="answers otherwise|it has"):
+        stored_net_of(model, _named(1, gender=False))
+
+
+def test_batch_norms_come_back_in_a_network_by_name() -> None:
+    folded = fold_batch_norms(_named(1))
+    back = unfold_into(_named(2), folded, [_faces(32), _faces(8, seed=1)])
+    image = torch.cat([_faces(32), _faces(8, seed=1)])
+    with torch.no_grad():
+        expected, answer = folded.served(image), back.served(image)
+        torch.nn.Module.train(back.backbone)
+        trained = back.served(image)
+    for name, value in expected.items():
+        torch.testing.assert_close(answer[name], value, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(trained[name], value, atol=1e-2, rtol=1e-2)

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from agewise import decode
 from agewise_lab.architectures.base import AgeGenderNet, Apart
+from agewise_lab.export.onnx_model import to_onnx
 from agewise_lab.export.release import load_net
 from agewise_lab.heads.ordinal import OrdinalHead
 from agewise_lab.losses.ordinal import threshold_importance
@@ -34,7 +36,7 @@ from agewise_lab.training.config import (
 )
 from agewise_lab.training.data import Batch, PlainBatches
 from agewise_lab.training.learners import Answer, HeadsLearner, Mixed
-from agewise_lab.training.networks import make_network
+from agewise_lab.training.networks import StoredNetwork, make_network, start_from_file
 from agewise_lab.training.run import train
 from agewise_lab.training.teacher import with_teacher
 
@@ -433,3 +435,33 @@ def test_two_processes_give_the_figures_of_one(
         figures.append(json.loads((tmp_path / f"run-{devices}" / "run.json").read_text())["ended"]["figures"])
     assert figures[0].keys() == figures[1].keys()
     assert figures[1] == pytest.approx(figures[0], rel=1e-3, abs=1e-4)
+
+
+def test_a_network_by_name_starts_from_its_file_awake_and_in_training_mode(tmp_path: Path) -> None:
+    architecture = ModelConfig(
+        backbone="ssrnet", size=64, age=HeadConfig(name="soft-stagewise"), gender=HeadConfig(name="two-way")
+    )
+    torch.manual_seed(1)
+    images = [torch.rand(40, 3, 64, 64) for _ in range(2)]  # RGB 0..1
+    old, fresh = make_network(architecture), make_network(architecture)
+    assert isinstance(old, AgeGenderNet)
+    assert isinstance(fresh, AgeGenderNet)
+    fed = old.input.normalise(images[0] * 255)
+    with torch.no_grad():
+        for _ in range(20):
+            old.train()(fed)
+        for layer in (old.age_head.layers.s_mix[1], old.age_head.layers.x_mix[1]):
+            layer.weight.mul_(0.01)
+            layer.bias.sub_(1.0)  # the second stage sleeps
+    onnx.save(to_onnx(old.eval()), tmp_path / "old.onnx")
+    config = NetConfig(name="net", architecture=architecture)
+    start_from_file(fresh, config, StoredNetwork(tmp_path / "old.onnx"), images)
+    assert all(module.training for module in fresh.modules())
+    with torch.no_grad():
+        was, now = old.served(fed), fresh.eval().served(fed)
+    assert was["age_probs_2"].std(dim=0).max() == 0
+    assert now["age_probs_2"].std(dim=0).max() > 0
+    for name in ("age_delta_1", "age_delta_2", "age_delta_3", "gender_logits"):
+        torch.testing.assert_close(now[name], was[name], atol=1e-3, rtol=1e-3)
+    with pytest.raises(ValueError, match="there is none to start from at 2"):
+        start_from_file(fresh, config, StoredNetwork(tmp_path / "old.onnx", 2), images)
