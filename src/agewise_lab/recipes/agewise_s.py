@@ -183,6 +183,15 @@ def agewise_s_112_small() -> TrainConfig:
     )
 
 
+def agewise_s_112_small_on() -> TrainConfig:
+    """The third for longer.
+
+    Meant for `start=RUN` of the third, under recognition-teacher, a run of recognition-teacher-on and one of
+    agewise-m-small-on.
+    """
+    return replace(agewise_s_112_small(), name="agewise-s-112-small-on", epochs=34, seed=112)
+
+
 def agewise_s_112_on() -> TrainConfig:
     """The first half for longer, under two teachers, gender counting more.
 
