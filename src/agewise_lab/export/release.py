@@ -52,7 +52,7 @@ from agewise_lab.training.teacher import averaged_weights, check_file, shape_of
 
 _INT8_FROM_BYTES = 500_000  # of float32; smaller ones are stored as float16: SSR-Net is .35 years off at worst as int8
 _HALF_BELOW = 40_000  # of a recognition network: the kernels of its first stages, which int8 hurts (docs/research/0007)
-_HALF_BELOW_COMPACT = 10_000  # 22 KB of agewise-s, for a third of the error that its rounding makes (docs/research/0012)
+_HALF_BELOW_COMPACT = 10_000  # 22 KB of agewise-s, for a third of its rounding's error (docs/research/0012)
 
 
 @dataclass(frozen=True, kw_only=True)

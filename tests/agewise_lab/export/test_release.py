@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -132,8 +133,12 @@ def test_small_networks_are_stored_as_float16_and_large_ones_as_int8(
     assert onnx.TensorProto.FLOAT16 in kinds
     assert onnx.TensorProto.INT8 not in kinds
     monkeypatch.setattr(release_module, "_INT8_FROM_BYTES", 1)
-    kinds = [item.data_type for item in release_module._stored(wide).graph.initializer]
-    assert onnx.TensorProto.INT8 in kinds
+    large = make_net(CompactConfig(size=16, stem=4, widths=(16, 40), depths=(1, 1)))
+    sizes: dict[int, list[int]] = {}
+    for item in release_module._stored(large).graph.initializer:
+        sizes.setdefault(item.data_type, []).append(math.prod(item.dims))
+    assert min(sizes[onnx.TensorProto.INT8]) >= 10_000, "and of those the small ones as float16"
+    assert max(sizes[onnx.TensorProto.FLOAT16]) < 10_000
 
 
 def test_the_difference_is_measured(
