@@ -37,6 +37,7 @@ BUFFERS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 12.0, 15.0)
 
 _LEAST = 60  # scores that a band of the predicted age needs; smaller bands join a neighbour
 _LEAST_TRUE = 24  # that one of the true age needs: its quantile holds with any number, it only varies more
+_SURE_STEPS = 20  # shares of a band's labels that may be sure
 _FLOOR = 1.0  # years of spread below which the model's own spread is not believed
 
 
@@ -318,27 +319,22 @@ def fit_sure(
     )
 
 
-_SURE_STEPS = 20  # shares of a band's labels that may be sure
-
-
 def _least_sure(confidence: FloatArray, wrong: BoolArray, right: float, risk: float, looks: int) -> float | None:
+    if not len(confidence):
+        return None
     order = np.argsort(-confidence, kind="stable")
     descending, missed = confidence[order], np.cumsum(wrong[order])
     reached = None
     for step in range(1, _SURE_STEPS + 1):
-        least = descending[math.ceil(len(order) * step / _SURE_STEPS) - 1] if len(order) else 1.0
+        least = float(descending[math.ceil(len(order) * step / _SURE_STEPS) - 1])
         count = int((confidence >= least).sum())  # equals are taken together
         sure = math.floor(count / looks)
         if right**sure > risk:
             continue  # not even without a wrong one
         if _binomial_tail(math.ceil(missed[count - 1] / looks), sure, 1 - right) > risk:
             break
-        reached = count
-    if reached is None:
-        return None
-    if reached == len(order):
-        return 0.5
-    return max(0.5, math.floor(1e6 * float(descending[reached - 1])) / 1e6)
+        reached = 0.5 if count == len(order) else max(0.5, math.floor(1e6 * least) / 1e6)
+    return reached
 
 
 def _binomial_tail(most: int, count: int, share: float) -> float:

@@ -123,10 +123,12 @@ class StagewiseLayers(nn.Module):
         for k in range(len(self.delta)):
             s, x = maps[2 * k], maps[2 * k + 1]
             delta = torch.tanh(self.delta[k](s * x))
-            mixed = torch.relu(self.s_mix[k](self.dropout(s))) * torch.relu(self.x_mix[k](self.dropout(x)))
-            joint = torch.relu(self.joint[k](mixed))
+            joint = torch.relu(self.joint[k](self._mixed(k, s, x)))
             stages.append((torch.relu(self.probs[k](joint)), delta, torch.tanh(self.eta[k](joint))))
         return stages
+
+    def _mixed(self, k: int, s: Tensor, x: Tensor) -> Tensor:
+        return torch.relu(self.s_mix[k](self.dropout(s))) * torch.relu(self.x_mix[k](self.dropout(x)))
 
     @torch.no_grad()
     def wake(self, features_BF: Tensor) -> int:
@@ -135,7 +137,7 @@ class StagewiseLayers(nn.Module):
         A stage mixes its maps by a product of two ReLUs and two more after it. A unit that is zero for all faces gets
         no gradient ever again, and where all of a stage's are, only its scale, delta, is left. What such units are
         fed is weighed anew, to a mean of .5 and a standard deviation of 1 over the faces; what is made of them begins
-        small, and its mean goes off the bias.
+        small, and its mean goes off the bias. In evaluation mode only.
 
         Args:
             features_BF: maps of faces, (n, features), as of the backbone in evaluation mode; some hundreds.
@@ -149,19 +151,20 @@ class StagewiseLayers(nn.Module):
             zip(self.s_mix, self.x_mix, self.joint, self.probs, self.eta, strict=True)
         ):
             s, x = maps[2 * k], maps[2 * k + 1]
-            asleep = _asleep(torch.relu(s_mix(s)) * torch.relu(x_mix(x)))
+            asleep = _asleep(self._mixed(k, s, x))
             _weigh_anew(s_mix, asleep, s)
             _weigh_anew(x_mix, asleep, x)
-            mixed = torch.relu(s_mix(s)) * torch.relu(x_mix(x))
+            mixed = self._mixed(k, s, x)
             _begin_small([joint], asleep, mixed)
             count += int(asleep.sum())
             asleep = _asleep(torch.relu(joint(mixed)))
             _weigh_anew(joint, asleep, mixed)
-            _begin_small([probs, eta], asleep, torch.relu(joint(mixed)))
+            units = torch.relu(joint(mixed))
+            _begin_small([probs, eta], asleep, units)
             count += int(asleep.sum())
-            before = probs(torch.relu(joint(mixed)))
-            asleep = before.max(dim=0).values < _ASLEEP
-            probs.bias[asleep] += _ASLEEP - before.mean(dim=0)[asleep]  # type: ignore[operator]
+            given = probs(units)
+            asleep = given.max(dim=0).values < _ASLEEP
+            probs.bias[asleep] += _ASLEEP - given.mean(dim=0)[asleep]  # type: ignore[operator]
             count += int(asleep.sum())
         return count
 

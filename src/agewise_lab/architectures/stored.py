@@ -218,14 +218,14 @@ def stored_net_of(source: onnx.ModelProto | Path, fresh: AgeGenderNet) -> AgeGen
 
 def _numbered_weights(model: onnx.ModelProto) -> list[npt.NDArray[np.float32]]:
     """The arrays that `to_onnx` has named w12, w13, … in their order, as the network computes with them."""
-    spread = {node.input[0] for node in model.graph.node if node.op_type == "Expand"}
-    found = {}
-    for value in model.graph.initializer:
-        name = re.fullmatch(r"(w(\d+))(?:\.half)?", value.name)
-        if name and value.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16):
-            array = np.asarray(numpy_helper.to_array(value), dtype=np.float32)
-            found[int(name[2])] = array * 4 if name[1] in spread else array  # see `pool_within_convolutions`
-    return [found[number] for number in sorted(found)]
+    constants = _Constants(model)
+    numbers = [
+        int(name[1])
+        for value in model.graph.initializer
+        if value.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+        if (name := re.fullmatch(r"w(\d+)(?:\.half)?", value.name))
+    ]
+    return [constants.in_use(f"w{number}") for number in sorted(numbers)]
 
 
 def _weights_of(model: onnx.ModelProto, kind: str) -> list[tuple[str, str]]:
@@ -249,3 +249,8 @@ class _Constants:
         if maker.op_type == "Expand":  # a 1×1 kernel and the pool before it: see `pool_within_convolutions`
             return parts[0] * 4
         return parts[0] if maker.op_type == "Cast" else parts[0] * parts[1]
+
+    def in_use(self, name: str) -> npt.NDArray[np.float32]:
+        """A weight as a layer reads it: see `pool_within_convolutions`."""
+        spread = (out for out, node in self._makers.items() if node.op_type == "Expand" and node.input[0] == name)
+        return self[next(spread, name)]

@@ -72,11 +72,11 @@ def agewise_ssr_on() -> TrainConfig:
     first = agewise_ssr()
     (net,) = first.nets
     assert isinstance(net.architecture, ModelConfig)
-    awake = replace(net.architecture, age=HeadConfig(name="soft-stagewise", options={"dropout": 0.0}))
+    undropped = replace(net.architecture, age=HeadConfig(name="soft-stagewise", options={"dropout": 0.0}))
     return replace(
         first,
         name="agewise-ssr-on",
-        nets=changed_net(first, architecture=awake, learning_rate=1e-3),
+        nets=changed_net(first, architecture=undropped, learning_rate=1e-3),
         epochs=110,
         balance=0.3,
         calm=0.5,

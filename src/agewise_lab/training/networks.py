@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -108,29 +109,26 @@ def start_from_file(net: nn.Module, config: NetConfig, stored: StoredNetwork, im
     Raises:
         ValueError: it and the file's have different shapes, or the file has fewer networks.
     """
-    if isinstance(net, AgeGenderNet):
-        if stored.which > 1:
-            raise ValueError(f"{stored.file} holds one network, there is none to start from at {stored.which}")
-        fed = [net.input.normalise(image * 255) for image in images]
-        unfold_into(net, stored_net_of(stored.file, net), fed)
-        _wake(net, torch.cat(fed))
-        net.train()  # Lightning leaves what is in evaluation mode as it is
-        return
-    assert not isinstance(config.architecture, ModelConfig)
-    nets = stored_nets_of(stored.file, config.architecture)
+    shape = config.architecture
+    nets = [stored_net_of(stored.file, net)] if isinstance(shape, ModelConfig) else stored_nets_of(stored.file, shape)
     if stored.which > len(nets):
         raise ValueError(f"{stored.file} holds {len(nets)} network(s), there is none to start from at {stored.which}")
-    net.load_state_dict(unfold_batch_norms(nets[stored.which - 1], images).state_dict())
+    folded = nets[stored.which - 1]
+    started = _awake(net, folded, images) if isinstance(net, AgeGenderNet) else unfold_batch_norms(folded, images)
+    net.load_state_dict(started.state_dict())  # `net` stays in the mode that it is in: Lightning leaves it so, too
 
 
-def _wake(net: AgeGenderNet, image_B3HW: Tensor) -> None:
-    """Units of its stagewise heads that give every face the same are made anew: `StagewiseLayers.wake`."""
+def _awake(net: AgeGenderNet, folded: AgeGenderNet, images: Iterable[Tensor]) -> AgeGenderNet:
+    """A copy of `net` that answers as `folded`, but for units that were asleep: `StagewiseLayers.wake`."""
+    fed = [net.input.normalise(image * 255) for image in images]
+    started = unfold_into(copy.deepcopy(net), folded, fed)
     with torch.no_grad():
-        features = net.backbone.for_tasks(image_B3HW)
-    for head, seen in zip((net.age_head, net.gender_head), features, strict=True):
+        features = started.backbone.for_tasks(torch.cat(fed))
+    for head, seen in zip((started.age_head, started.gender_head), features, strict=True):
         layers = getattr(head, "layers", None)
-        if isinstance(layers, StagewiseLayers) and (count := layers.eval().wake(seen)):
+        if isinstance(layers, StagewiseLayers) and (count := layers.wake(seen)):
             rank_zero_info(f"{type(head).__name__}: {count} units gave every face the same, and begin anew")
+    return started
 
 
 def parts_of(net: nn.Module) -> dict[str, list[nn.Module]]:
