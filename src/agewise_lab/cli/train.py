@@ -177,6 +177,28 @@ def join(
     _written(join_files(age, gender, store, root, output, name=name, version=version, final=final, date=date), embed)
 
 
+def mirror(
+    model: Annotated[str, typer.Argument(help="An embedded model's name, or an .onnx file with a card.")],
+    store: Store,
+    root: Root,
+    output: Annotated[Path, typer.Option(help="The new .onnx file.")],
+    version: Annotated[str, typer.Option(help="Version of the new model, for its card.")],
+    name: Annotated[str | None, typer.Option(help="Of the new model. [default: the old one's]")] = None,
+    final: Annotated[bool, typer.Option(help="Also measure on the holdout part: the last look.")] = False,
+    embed: Annotated[Path | None, typer.Option(help="Also put it into this folder and its manifest.json.")] = None,
+) -> None:
+    """The mean of a model's answers for a face and its mirror image as one file, calibrated and measured anew.
+
+    It errs less, and moves less where the crop does; a face takes twice the time.
+    """
+    import datetime
+
+    from agewise_lab.export.mirrored import mirror as mirror_file
+
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    _written(mirror_file(model, store, root, output, name=name, version=version, final=final, date=date), embed)
+
+
 def _written(path: Path, embed: Path | None) -> None:
     """Say what was written, and put it among the embedded files if asked to."""
     from agewise.estimate import Estimator
