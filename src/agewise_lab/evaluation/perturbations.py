@@ -102,6 +102,26 @@ def gamma(image: UInt8Array, face: Detection, power: float, rng: np.random.Gener
     return table[image], face
 
 
+def side_light(
+    image: UInt8Array, face: Detection, least: float, rng: np.random.Generator
+) -> tuple[UInt8Array, Detection]:
+    """Lit from one side: the other gets that share of the light, to the power of 1 / 2.2 as pixels store it.
+
+    The head is an ellipsoid as wide as the face's box and 1.3 times as high, and as bright as Lambert's cosine law says
+    for a lamp at its left or right, 20° below to 60° above it; what is around it is lit like its border.
+    """
+    (x, y), (height, width) = _centre(face), image.shape[:2]
+    across = ((np.arange(width) + 0.5 - x) / (_side(face) / 2))[None, :, None]
+    down = ((np.arange(height) + 0.5 - y) / (1.3 * _side(face) / 2))[:, None, None]
+    beyond = np.maximum(1.0, np.hypot(across, down))
+    depth = np.sqrt(np.maximum(0.0, 1 - (across / beyond) ** 2 - (down / beyond) ** 2))
+    elevation, sign = np.radians(rng.uniform(-20, 60)), rng.choice([-1, 1])
+    lamp = np.array([sign * np.cos(elevation), -np.sin(elevation), 0.2]) / np.hypot(1, 0.2)
+    cosine = np.maximum(0.0, lamp[0] * across / beyond + lamp[1] * down / beyond + lamp[2] * depth)
+    light = (least + (1 - least) * cosine) ** (1 / 2.2)
+    return np.clip(image * light + 0.5, 0, 255).astype(np.uint8), face
+
+
 def shift(image: UInt8Array, face: Detection, share: float, rng: np.random.Generator) -> tuple[UInt8Array, Detection]:
     """Box and landmarks moved by that share of the face's side, into a random direction."""
     angle = rng.uniform(0, 2 * np.pi)
@@ -154,6 +174,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(name="scale", title="scaled to", levels=(0.75, 0.5, 0.35, 0.25, 0.15), change=scale),
     Family(name="brightness", title="brightness ×", levels=(0.4, 0.6, 0.8, 1.25, 1.5), change=brightness),
     Family(name="gamma", title="gamma", levels=(0.5, 0.7, 1.4, 2.0), change=gamma),
+    Family(name="side light", title="lit from one side, the other ×", levels=(0.3, 0.1, 0.03), change=side_light),
     Family(name="shift", title="crop shifted, share of side", levels=(0.02, 0.05, 0.1, 0.15), change=shift),
     Family(name="zoom", title="crop's side ×", levels=(0.8, 0.9, 0.95, 1.05, 1.1, 1.2), change=zoom),
     Family(name="rotate", title="turned, degrees", levels=(-20, -10, -5, 5, 10, 20), change=rotate),

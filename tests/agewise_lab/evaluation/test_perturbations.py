@@ -27,7 +27,16 @@ def _rng(seed: int = 0) -> np.random.Generator:
 
 @pytest.mark.parametrize(
     ("name", "nothing"),
-    [("scale", 1), ("brightness", 1), ("gamma", 1), ("shift", 0), ("zoom", 1), ("rotate", 0), ("jitter", 0)],
+    [
+        ("scale", 1),
+        ("brightness", 1),
+        ("gamma", 1),
+        ("side_light", 1),
+        ("shift", 0),
+        ("zoom", 1),
+        ("rotate", 0),
+        ("jitter", 0),
+    ],
 )
 def test_no_change_changes_nothing(name: str, nothing: float, image: UInt8Array) -> None:
     changed, face = getattr(perturbations, name)(image, FACE, nothing, _rng())
@@ -84,6 +93,21 @@ def test_values(name: str, level: float, value: int) -> None:
     grey = np.full((4, 4, 3), 100, dtype=np.uint8)
     changed, _ = getattr(perturbations, name)(grey, FACE, level, _rng())
     assert (changed == value).all()  # 255 · (100 / 255)² = 39.2
+
+
+def test_light_from_one_side() -> None:
+    grey = np.full((100, 100, 3), 200, dtype=np.uint8)
+    for seed in range(8):
+        lit, same = perturbations.side_light(grey, FACE, 0.1, _rng(seed))
+        assert same == FACE
+        columns = lit[40, 20:80, 0].astype(float)  # through the middle of the face
+        if columns[0] > columns[-1]:
+            columns = columns[::-1]
+        assert (np.diff(columns) >= -4).all()  # brighter towards the lamp; its height lets it fall off at the very edge
+        assert columns[0] == pytest.approx(200 * 0.1 ** (1 / 2.2), abs=1)
+        assert columns.max() > 150
+        assert lit.max() <= 200
+        assert (lit[:, :, 0] == lit[:, :, 2]).all()
 
 
 def test_shift_has_the_stated_length(image: UInt8Array) -> None:
