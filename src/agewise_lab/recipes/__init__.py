@@ -9,6 +9,7 @@ from agewise.errors import unknown_name
 from agewise_lab.recipes.adience import ADIENCE, FOLDS
 from agewise_lab.recipes.agewise_m import (
     agewise_m,
+    agewise_m_lit,
     agewise_m_recognition,
     agewise_m_recognition_calm,
     agewise_m_recognition_on,
@@ -23,6 +24,7 @@ from agewise_lab.recipes.agewise_m import (
 from agewise_lab.recipes.agewise_s import (
     agewise_s,
     agewise_s_112,
+    agewise_s_112_lit,
     agewise_s_112_on,
     agewise_s_112_small,
     agewise_s_112_small_on,
@@ -59,6 +61,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "agewise-s-112-small": agewise_s_112_small,
     "agewise-s-112-small-on": agewise_s_112_small_on,
     "agewise-s-112-on": agewise_s_112_on,
+    "agewise-s-112-lit": agewise_s_112_lit,
     "agewise-m": agewise_m,
     "agewise-m-recognition": agewise_m_recognition,
     "agewise-m-recognition-on": agewise_m_recognition_on,
@@ -68,6 +71,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "agewise-m-taught-on": agewise_m_taught_on,
     "agewise-m-small": agewise_m_small,
     "agewise-m-small-on": agewise_m_small_on,
+    "agewise-m-lit": agewise_m_lit,
     "recognition-teacher": recognition_teacher,
     "recognition-teacher-on": recognition_teacher_on,
     "agewise-ssr": agewise_ssr,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from agewise_lab.architectures.compact import CompactConfig
 from agewise_lab.architectures.recognition import RecognitionConfig
 from agewise_lab.recipes._parts import changed_net
-from agewise_lab.recipes.agewise_s import SMALL_SECOND_VIEW, steady
+from agewise_lab.recipes.agewise_s import LIT_SECOND_VIEW, SMALL_SECOND_VIEW, steady
 from agewise_lab.training.augment import AugmentConfig
 from agewise_lab.training.config import NetConfig, TrainConfig
 
@@ -225,3 +225,12 @@ def agewise_m_small_on() -> TrainConfig:
     """
     before = agewise_m_small()
     return replace(before, name="agewise-m-small-on", nets=changed_net(before, learning_rate=8e-4), epochs=18, seed=94)
+
+
+def agewise_m_lit() -> TrainConfig:
+    """A run a third of whose second crops are lit from one side: agewise-m 5 goes on.
+
+    Meant for `start=agewise-m.onnx` of version 5.2, under recognition-teacher and that version: docs/research/0013.
+    """
+    before = agewise_m_small_on()
+    return replace(before, name="agewise-m-lit", epochs=20, second=LIT_SECOND_VIEW, start=None, seed=132)

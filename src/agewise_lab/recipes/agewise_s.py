@@ -166,6 +166,10 @@ SMALL_SECOND_VIEW = replace(
 """Half of the second crops are of few pixels, blurred and compressed as such; blur up to 3 % of the side."""
 
 
+LIT_SECOND_VIEW = replace(SMALL_SECOND_VIEW, colour=0.4, uneven=0.35)
+"""A third of them are lit from one side, too."""
+
+
 def agewise_s_112_small() -> TrainConfig:
     """The third: half of the second crops are small faces, blurred and dark more often, and more.
 
@@ -190,6 +194,16 @@ def agewise_s_112_small_on() -> TrainConfig:
     agewise-m-small-on.
     """
     return replace(agewise_s_112_small(), name="agewise-s-112-small-on", epochs=34, seed=112)
+
+
+def agewise_s_112_lit() -> TrainConfig:
+    """A run a third of whose second crops are lit from one side: agewise-s 4 goes on.
+
+    Meant for `start=agewise-s.onnx` of version 4.2, under recognition-teacher and agewise-m 5.2: docs/research/0013.
+    """
+    return replace(
+        agewise_s_112_small(), name="agewise-s-112-lit", epochs=30, second=LIT_SECOND_VIEW, start=None, seed=131
+    )
 
 
 def agewise_s_112_on() -> TrainConfig:

@@ -38,6 +38,8 @@ class AugmentConfig:
         blur: probability of a Gaussian blur or a motion blur.
         blur_sigma: least and largest standard deviation of the Gaussian one, in pixels of the training crop.
         dark: probability of little light, 15-80 % of it, before the sensor's noise.
+        uneven: probability of light from one side: 5-70 % of it on the other, where the border is anywhere on the face,
+            sharp or soft; and up to twice the light in all, which clips where it is bright. Such a crop is not `dark`.
         noise: probability of sensor noise, sigma 2-14 of 255.
         jpeg: probability of JPEG at quality 15-85.
         erase: probability of a random rectangle of noise or of one colour.
@@ -62,6 +64,7 @@ class AugmentConfig:
     blur: float = 0.15
     blur_sigma: tuple[float, float] = (0.4, 1.8)
     dark: float = 0.0
+    uneven: float = 0.0
     noise: float = 0.15
     jpeg: float = 0.3
     erase: float = 0.3
@@ -130,6 +133,17 @@ def _degrade(image: UInt8Array, config: AugmentConfig, rng: np.random.Generator,
     return image
 
 
+def _lit_from_one_side(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
+    """Every pixel's light by its place along one direction: from the least to all of it, as a logistic function."""
+    angle, border = rng.uniform(0, 2 * math.pi), rng.uniform(-0.3, 0.3)
+    width, least = math.exp(rng.uniform(math.log(0.04), math.log(0.4))), rng.uniform(0.05, 0.7)
+    gain = math.exp(rng.uniform(0.0, math.log(2.0)))
+    places = np.linspace(-0.5, 0.5, image.shape[0], dtype=np.float32)
+    along = (places[None] * math.cos(angle) + places[:, None] * math.sin(angle) - border) / width
+    light = gain * (least + (1 - least) / (1 + np.exp(-along)))
+    return np.clip(image * light[:, :, None], 0, 255).astype(np.uint8)
+
+
 def _recolour(image: UInt8Array, config: AugmentConfig, rng: np.random.Generator) -> UInt8Array:
     """Brightness, contrast, gamma, white balance, saturation."""
     if config.brightness > 0:
@@ -142,7 +156,9 @@ def _recolour(image: UInt8Array, config: AugmentConfig, rng: np.random.Generator
         balanced = curve[:, None] * np.exp(0.06 * rng.standard_normal(3))
         table = np.clip(balanced * 255, 0, 255).astype(np.uint8)[None]
         image = cv2.LUT(image, table)  # type: ignore[assignment]
-    if config.dark > 0 and rng.random() < config.dark:
+    if config.uneven > 0 and rng.random() < config.uneven:
+        image = _lit_from_one_side(image, rng)
+    elif config.dark > 0 and rng.random() < config.dark:
         image = cv2.convertScaleAbs(image, alpha=rng.uniform(0.15, 0.8))  # type: ignore[assignment]
     saturation = 0.0 if rng.random() < config.grey else math.exp(0.3 * rng.standard_normal())
     if saturation == 0.0 or (rng.random() < 0.5 * config.colour):

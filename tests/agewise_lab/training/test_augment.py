@@ -14,7 +14,7 @@ from agewise_lab.training.augment import NO_AUGMENTATION, AugmentConfig, augment
 
 KNOBS = [
     *("flip", "rotate_degrees", "scale", "shift", "shear", "colour", "grey"),
-    *("low_resolution", "few_pixels", "blur", "dark", "noise", "jpeg", "erase"),
+    *("low_resolution", "few_pixels", "blur", "dark", "uneven", "noise", "jpeg", "erase"),
 ]
 
 
@@ -133,6 +133,32 @@ def test_little_light_is_a_share_of_it_and_black_stays_black() -> None:
         share = image[-1, 0, 0] / 240
         assert 0.14 < share < 0.81
         assert np.abs(image - ramp * share).max() <= 1.6
+
+
+def test_light_from_one_side() -> None:
+    """A grey wall is as bright as before, or up to twice, on one side and darker on the other, in one direction."""
+    grey = np.full((48, 48, 3), 60, dtype=np.uint8)
+    config = dataclasses.replace(NO_AUGMENTATION, uneven=1.0)
+    falls = []
+    for seed in range(60):
+        image = _augmented(grey, config, seed).astype(float)
+        assert (image[:, :, 0] == image[:, :, 2]).all()
+        assert image.min() >= 60 * 0.05 - 1
+        assert image.max() <= 120
+        down, across = np.gradient(image[:, :, 0])
+        for change in (down, across):  # never up and down again
+            assert (change >= -0.51).all() or (change <= 0.51).all()
+        falls.append(image.min() / image.max())
+    assert min(falls) < 0.2
+    assert max(falls) > 0.6
+
+
+def test_a_crop_lit_from_one_side_is_not_dark_too() -> None:
+    wall = np.full((48, 48, 3), 100, dtype=np.uint8)
+    lit = dataclasses.replace(NO_AUGMENTATION, uneven=1.0)
+    both = dataclasses.replace(lit, dark=1.0)
+    for seed in range(5):
+        assert np.array_equal(_augmented(wall, lit, seed), _augmented(wall, both, seed))
 
 
 def test_few_pixels_are_spoilt_before_they_are_enlarged() -> None:
