@@ -138,11 +138,10 @@ def draw(points: list[Point], faces: int, output: Path) -> None:
         colour = "#0b6e4f" if one.ours else "#8a8d91"
         axes.scatter(one.megabytes, one.mae, s=math.pi * _radius(one) ** 2, color=colour, alpha=0.75, linewidths=0)
         gender = "" if one.gender is None else f", gender {one.gender:.1f} %"
-        below = one.name == "face-api"  # another model is right beside it
-        above = one.name == "agewise-ssr"
+        below = one.name in ("face-api", "agewise-ssr")  # each would cover the other one's dot
         axes.annotate(
             f"{one.name}\n{one.milliseconds:.2g} ms{gender}", (one.megabytes, one.mae),
-            xytext=(0, -_radius(one) - 22) if below else (_radius(one) + 3, 14 if above else 6 if one.ours else -4),
+            xytext=(0, -_radius(one) - 22) if below else (_radius(one) + 3, 6 if one.ours else -4),
             ha="center" if below else "left",
             textcoords="offset points", fontsize=8, color=colour, fontweight="bold" if one.ours else "normal",
         )  # fmt: skip
