@@ -1,4 +1,4 @@
-"""`agewise-lab recipes`, `train`, `plot`, `release`, `recard`: from a recipe to the file that ships."""
+"""`agewise-lab recipes`, `train`, `plot`, `release`, `recard`, `join`, `mirror`: from a recipe to what ships."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from typing import Annotated
 import typer
 
 from agewise_lab.cli._options import Root, Store
+
+Model = Annotated[str, typer.Argument(help="An embedded model's name, or an .onnx file with a card.")]
+NewFile = Annotated[Path, typer.Option("--output", help="The new .onnx file.")]
+Final = Annotated[bool, typer.Option(help="Also measure on the holdout part: the last look.")]
+Embed = Annotated[Path | None, typer.Option(help="Also put it into this folder and its manifest.json.")]
 
 recipes = typer.Typer(invoke_without_command=True, help="List the recipes, or show one.")
 
@@ -122,7 +127,7 @@ def release(
     ] = None,
     share: Annotated[float, typer.Option(help="The run's share of the weights between it and --base.")] = 0.5,
     version: Annotated[str, typer.Option(help="Version of the model, for its card.")] = "1.0.0",
-    final: Annotated[bool, typer.Option(help="Also measure on the holdout part: the last look.")] = False,
+    final: Final = False,
 ) -> None:
     """Export, calibrate and measure a trained model, and write the file that ships."""
     from agewise_lab.export.release import release_run
@@ -141,19 +146,17 @@ def release(
 
 
 def recard(
-    model: Annotated[str, typer.Argument(help="An embedded model's name, or an .onnx file with a card.")],
+    model: Model,
     store: Store,
     root: Root,
-    output: Annotated[Path, typer.Option(help="The new .onnx file.")],
-    final: Annotated[bool, typer.Option(help="Also measure on the holdout part: the last look.")] = False,
-    embed: Annotated[Path | None, typer.Option(help="Also put it into this folder and its manifest.json.")] = None,
+    output: NewFile,
+    final: Final = False,
+    embed: Embed = None,
 ) -> None:
     """Calibrate and measure a model file anew, without training: intervals, verdicts, quality, figures."""
-    import datetime
-
     from agewise_lab.export.measured import recard as recard_file
 
-    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    date = _today()
     _written(recard_file(model, store, root, output, final=final, date=date), embed)
 
 
@@ -162,41 +165,44 @@ def join(
     gender: Annotated[str, typer.Argument(help="Whose gender, likewise; it must see the same crop.")],
     store: Store,
     root: Root,
-    output: Annotated[Path, typer.Option(help="The new .onnx file.")],
+    output: NewFile,
     name: Annotated[str, typer.Option(help="Of the model.")],
     version: Annotated[str, typer.Option(help="Version of the model, for its card.")] = "1.0.0",
-    final: Annotated[bool, typer.Option(help="Also measure on the holdout part: the last look.")] = False,
-    embed: Annotated[Path | None, typer.Option(help="Also put it into this folder and its manifest.json.")] = None,
+    final: Final = False,
+    embed: Embed = None,
 ) -> None:
     """The age of one model and the gender of another in one file, calibrated and measured anew."""
-    import datetime
-
     from agewise_lab.export.joined import join as join_files
 
-    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    date = _today()
     _written(join_files(age, gender, store, root, output, name=name, version=version, final=final, date=date), embed)
 
 
 def mirror(
-    model: Annotated[str, typer.Argument(help="An embedded model's name, or an .onnx file with a card.")],
+    model: Model,
     store: Store,
     root: Root,
-    output: Annotated[Path, typer.Option(help="The new .onnx file.")],
+    output: NewFile,
     version: Annotated[str, typer.Option(help="Version of the new model, for its card.")],
-    name: Annotated[str | None, typer.Option(help="Of the new model. [default: the old one's]")] = None,
-    final: Annotated[bool, typer.Option(help="Also measure on the holdout part: the last look.")] = False,
-    embed: Annotated[Path | None, typer.Option(help="Also put it into this folder and its manifest.json.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of the new model; by default the old one's.")] = None,
+    final: Final = False,
+    embed: Embed = None,
 ) -> None:
     """The mean of a model's answers for a face and its mirror image as one file, calibrated and measured anew.
 
     It errs less, and moves less where the crop does; a face takes twice the time.
     """
-    import datetime
-
     from agewise_lab.export.mirrored import mirror as mirror_file
 
-    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    date = _today()
     _written(mirror_file(model, store, root, output, name=name, version=version, final=final, date=date), embed)
+
+
+def _today() -> str:
+    """ISO 8601, for a card."""
+    import datetime
+
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def _written(path: Path, embed: Path | None) -> None:

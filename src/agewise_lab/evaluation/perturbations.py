@@ -114,10 +114,11 @@ def side_light(
     across = ((np.arange(width) + 0.5 - x) / (_side(face) / 2))[None, :, None]
     down = ((np.arange(height) + 0.5 - y) / (1.3 * _side(face) / 2))[:, None, None]
     beyond = np.maximum(1.0, np.hypot(across, down))
-    depth = np.sqrt(np.maximum(0.0, 1 - (across / beyond) ** 2 - (down / beyond) ** 2))
+    across, down = across / beyond, down / beyond
+    depth = np.sqrt(np.maximum(0.0, 1 - across**2 - down**2))
     elevation, sign = np.radians(rng.uniform(-20, 60)), rng.choice([-1, 1])
     lamp = np.array([sign * np.cos(elevation), -np.sin(elevation), 0.2]) / np.hypot(1, 0.2)
-    cosine = np.maximum(0.0, lamp[0] * across / beyond + lamp[1] * down / beyond + lamp[2] * depth)
+    cosine = np.maximum(0.0, lamp[0] * across + lamp[1] * down + lamp[2] * depth)
     light = (least + (1 - least) * cosine) ** (1 / 2.2)
     return np.clip(image * light + 0.5, 0, 255).astype(np.uint8), face
 

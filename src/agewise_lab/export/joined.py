@@ -16,10 +16,9 @@ from agewise._files import atomic_write
 from agewise.card import ModelCard
 from agewise.engine import OnnxEngine
 from agewise.estimate import Estimator
-from agewise.estimate.golden import write_card
 from agewise.store import find_model
 from agewise.types import FloatArray, UInt8Array
-from agewise_lab.export.measured import faces_of, measured_card
+from agewise_lab.export.measured import faces_of, measured_file
 from agewise_lab.export.onnx_model import store_as_float16, with_card
 from agewise_lab.export.release import face_crops
 
@@ -121,7 +120,7 @@ def join(
     without = None if cards[0].gender is None else cards[0].gender.output
     model = with_card(store_as_float16(joined(own, other, without, card.gender.output)), card)
     faces = faces_of(store, root, final=final, date=date)
-    data = write_card(measured_card(card, model, faces), model)
+    data = measured_file(card, model, faces)
     crops = face_crops(data, root, faces.validation)
     changed = float(np.abs(_years(data, crops) - _years(files[0].data, crops)).max())
     if changed > _MOST_YEARS:

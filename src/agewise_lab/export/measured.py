@@ -219,6 +219,11 @@ def faces_of(store: Path, root: Path, *, final: bool, date: str | None = None) -
     )
 
 
+def measured_file(card: ModelCard, model: bytes, faces: Faces) -> bytes:
+    """The file with that card, all that is measured in it made anew: see `measured_card`."""
+    return write_card(measured_card(card, model, faces), model)
+
+
 def recard(model: str | Path, store: Path, root: Path, output: Path, *, final: bool, date: str | None = None) -> Path:
     """Give a model file a card measured anew, without training; gives the new file's path.
 
@@ -237,7 +242,7 @@ def recard(model: str | Path, store: Path, root: Path, output: Path, *, final: b
     file = find_model(model)
     card = read_card(OnnxEngine(file.data).metadata, file.name)
     faces = faces_of(store, root, final=final, date=date)
-    data = write_card(measured_card(card, file.data, faces), file.data)
+    data = measured_file(card, file.data, faces)
     with atomic_write(output) as out:
         out.write(data)
     return output

@@ -20,9 +20,8 @@ from agewise._files import atomic_write
 from agewise.card import ModelCard
 from agewise.engine import OnnxEngine
 from agewise.estimate import Estimator
-from agewise.estimate.golden import write_card
 from agewise.store import find_model
-from agewise_lab.export.measured import faces_of, measured_card
+from agewise_lab.export.measured import faces_of, measured_file
 from agewise_lab.export.onnx_model import with_card
 
 _BOTH = "mirrored.both"
@@ -110,7 +109,7 @@ def mirror(
     card = Estimator(engine=OnnxEngine(file.data)).card
     card = mirrored_card(card, name=name or card.name, version=version)
     new = with_card(mirrored(onnx.load_from_string(file.data)), card)
-    data = write_card(measured_card(card, new, faces_of(store, root, final=final, date=date)), new)
+    data = measured_file(card, new, faces_of(store, root, final=final, date=date))
     with atomic_write(output) as out:
         out.write(data)
     return output

@@ -23,7 +23,6 @@ from agewise.card import (
 from agewise.detect.none import WholePicture
 from agewise.engine import OnnxEngine
 from agewise.estimate import Estimator
-from agewise.estimate.golden import write_card
 from agewise.imaging.crop import CropSpec
 from agewise.imaging.read import read_image
 from agewise.store.models import EmbeddedFile
@@ -39,7 +38,7 @@ from agewise_lab.export.adjust import adjusted
 from agewise_lab.export.between import between
 from agewise_lab.export.ensemble import Ensemble
 from agewise_lab.export.manifest import embed
-from agewise_lab.export.measured import GOLDEN_SEED, Faces, measured_card
+from agewise_lab.export.measured import GOLDEN_SEED, Faces, measured_file
 from agewise_lab.export.onnx_model import store_as_float16, store_as_int8, to_onnx, with_card
 from agewise_lab.export.promises import Network, promises_of, years_in_torch
 from agewise_lab.store.crops import CropStore, open_store
@@ -155,7 +154,7 @@ def release(
     # What a reader of the file sees first is its card, so the version and summary beside it are the card's too.
     model = with_card(_stored(net), card)
     faces = Faces(root=root, validation=validation, holdout=holdout, split=about.split, date=date)
-    return write_card(measured_card(card, model, faces), model)
+    return measured_file(card, model, faces)
 
 
 def write_embedded(data: bytes, card: ModelCard, weights: Path) -> None:

@@ -233,4 +233,4 @@ def agewise_m_lit() -> TrainConfig:
     Meant for `start=agewise-m.onnx` of version 5.2, under recognition-teacher and that version: docs/research/0013.
     """
     before = agewise_m_small_on()
-    return replace(before, name="agewise-m-lit", epochs=20, second=LIT_SECOND_VIEW, start=None, seed=132)
+    return replace(before, name="agewise-m-lit", epochs=20, second=LIT_SECOND_VIEW, seed=132)

@@ -201,9 +201,7 @@ def agewise_s_112_lit() -> TrainConfig:
 
     Meant for `start=agewise-s.onnx` of version 4.2, under recognition-teacher and agewise-m 5.2: docs/research/0013.
     """
-    return replace(
-        agewise_s_112_small(), name="agewise-s-112-lit", epochs=30, second=LIT_SECOND_VIEW, start=None, seed=131
-    )
+    return replace(agewise_s_112_small(), name="agewise-s-112-lit", epochs=30, second=LIT_SECOND_VIEW, seed=131)
 
 
 def agewise_s_112_on() -> TrainConfig:

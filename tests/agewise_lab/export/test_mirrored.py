@@ -8,14 +8,15 @@ from types import SimpleNamespace
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from agewise.engine import OnnxEngine
 from agewise.estimate import Estimator
 from agewise.store import find_model
 from agewise_lab.export import measured as measured_module
 from agewise_lab.export.mirrored import mirror, mirrored, mirrored_card
-
-MODELS = ("agewise-s", "agewise-m")
+from agewise_lab.export.onnx_model import to_onnx
+from agewise_lab.heads.build import build_net
 
 
 def _network(name: str) -> onnx.ModelProto:
@@ -27,18 +28,34 @@ def _answers(model: onnx.ModelProto, images: np.ndarray) -> dict[str, np.ndarray
     return dict(OnnxEngine(model.SerializeToString()).run({image.name: images}))
 
 
-@pytest.mark.parametrize("name", MODELS)
+def _stages() -> onnx.ModelProto:
+    """SSR-Net: ten outputs, of which one age and one gender are made after."""
+    torch.manual_seed(4)
+    return to_onnx(build_net("ssrnet", age="soft-stagewise", gender="two-way").eval())
+
+
+@pytest.mark.parametrize("name", ["agewise-s", "agewise-m", "stages"])
 @pytest.mark.parametrize("count", [1, 3])
 def test_outputs_are_the_mean_of_both_answers(name: str, count: int) -> None:
-    card, model = Estimator(name).card, _network(name)
-    size = card.input.size
-    images = np.random.default_rng(3).uniform(0, 1, (count, 3, size, size)).astype(np.float32)
+    model = _stages() if name == "stages" else _network(name)
+    size = model.graph.input[0].type.tensor_type.shape.dim[2].dim_value
+    most = 255 if name == "stages" else 1
+    images = np.random.default_rng(3).uniform(0, most, (count, 3, size, size)).astype(np.float32)
     new = _answers(mirrored(model), images)
     plain, turned = _answers(model, images), _answers(model, np.ascontiguousarray(images[:, :, :, ::-1]))
     assert new.keys() == plain.keys()
     for key, value in new.items():
         assert np.allclose(value, (plain[key] + turned[key]) / 2, atol=1e-5), key
     assert any(not np.allclose(plain[key], turned[key], atol=1e-4) for key in plain)
+
+
+def test_agewise_ssr_gives_a_face_and_its_mirror_image_one_answer() -> None:
+    crops = np.random.default_rng(0).integers(60, 200, (4, 64, 64, 3), dtype=np.uint8)
+    turned = np.ascontiguousarray(crops[:, :, ::-1])
+    (ages, female), (others, other_female) = (Estimator("agewise-ssr").run(seen) for seen in (crops, turned))
+    assert np.allclose(ages.years, others.years, atol=1e-3)
+    assert female == pytest.approx(other_female, abs=1e-4)
+    assert np.ptp(ages.years) > 0.01
 
 
 def test_weights_are_stored_once_and_the_first_file_stays() -> None:
